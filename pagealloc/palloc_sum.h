@@ -1,0 +1,96 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// PallocSum: what the radix tree knows of a power-of-two-sized, aligned region
+// of pages: the lengths of the free runs at its start and at its end, and of
+// its longest free run, 21 bits each in one word. A run of all 2^21 pages, which
+// only a root entry has, does not fit into 21 bits; the top bit alone says it.
+//
+// Go counterpart: pallocSum, mergeSummaries (mpagealloc.go). A value type whose
+// zero says that nothing is free (or that nothing was ever grown there).
+//
+// INV-PAGEALLOC-1: start <= max, end <= max <= pages of the region; all three
+// equal the region's size or none does.
+
+#ifndef TRICOLOR_PAGEALLOC_PALLOC_SUM_H_
+#define TRICOLOR_PAGEALLOC_PALLOC_SUM_H_
+
+#include <algorithm>
+#include <cstdint>
+
+namespace tricolor::pagealloc {
+
+class PallocSum {
+ public:
+  static constexpr unsigned kFieldBits = 21;
+  static constexpr uint32_t kMaxPages = uint32_t{1} << kFieldBits;
+  // Children of one parent, and the log2 of it.
+  static constexpr unsigned kFanoutBits = 3;
+  static constexpr unsigned kFanout = 1u << kFanoutBits;
+
+  constexpr PallocSum() = default;
+
+  static constexpr PallocSum Pack(uint32_t start, uint32_t max, uint32_t end) {
+    if (max == kMaxPages) return PallocSum(kAllFree);
+    return PallocSum(uint64_t{start} | uint64_t{max} << kFieldBits |
+                     uint64_t{end} << (2 * kFieldBits));
+  }
+  // The summary of `pages` pages that are all free; at most kMaxPages.
+  static constexpr PallocSum AllFree(uint32_t pages) {
+    return Pack(pages, pages, pages);
+  }
+
+  constexpr uint32_t start() const { return Field(0); }
+  constexpr uint32_t max() const { return Field(1); }
+  constexpr uint32_t end() const { return Field(2); }
+  constexpr uint64_t bits() const { return bits_; }
+  // True when the region has no free page.
+  constexpr bool none_free() const { return bits_ == 0; }
+
+  friend constexpr bool operator==(PallocSum, PallocSum) = default;
+
+  // The summary of the region made of the kFanout regions of `children`, which
+  // have 2^log_child_pages pages each and are never themselves of kMaxPages.
+  static constexpr PallocSum Merge(const PallocSum* children,
+                                   unsigned log_child_pages) {
+    const uint32_t full = uint32_t{1} << log_child_pages;
+    uint32_t start = 0;
+    uint32_t max = 0;
+    uint32_t end = 0;
+    uint32_t before = 0;  // pages of the children seen
+    for (unsigned i = 0; i < kFanout; ++i) {
+      const uint64_t bits = children[i].bits_;
+      const uint32_t child_start = static_cast<uint32_t>(bits) & kFieldMask;
+      const uint32_t child_max =
+          static_cast<uint32_t>(bits >> kFieldBits) & kFieldMask;
+      const uint32_t child_end =
+          static_cast<uint32_t>(bits >> (2 * kFieldBits)) & kFieldMask;
+      start += start == before ? child_start : 0;
+      max = std::max(max, std::max(child_max, end + child_start));
+      end = child_end == full ? end + full : child_end;
+      before += full;
+    }
+    return Pack(start, max, end);
+  }
+
+ private:
+  static constexpr uint32_t kFieldMask = kMaxPages - 1;
+  static constexpr uint64_t kAllFree = uint64_t{1} << 63;
+
+  constexpr explicit PallocSum(uint64_t bits) : bits_(bits) {}
+
+  constexpr uint32_t Field(unsigned i) const {
+    if (bits_ == kAllFree) return kMaxPages;
+    return static_cast<uint32_t>(bits_ >> (i * kFieldBits)) & kFieldMask;
+  }
+
+  uint64_t bits_ = 0;
+};
+
+static_assert(sizeof(PallocSum) == 8);
+static_assert(3 * PallocSum::kFieldBits == 63,
+              "the top bit is free for the all-free form");
+
+}  // namespace tricolor::pagealloc
+
+#endif  // TRICOLOR_PAGEALLOC_PALLOC_SUM_H_
