@@ -1,0 +1,135 @@
+# Copyright 2026 The Tricolor Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The rules that every BUILD file of Tricolor uses.
+
+Each adds C++20 and the warnings, and lets headers be included by their path below
+the repository's root, as in "tricolor/mheap/mspan.h".
+"""
+
+load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
+load("//build_defs:warnings.bzl", "TRICOLOR_COPTS")
+
+_GTEST = "@com_google_googletest//:gtest_main"
+_BENCHMARK = "@com_github_google_benchmark//:benchmark_main"
+
+def tricolor_library(name, copts = [], visibility = None, **kwargs):
+    cc_library(
+        name = name,
+        copts = TRICOLOR_COPTS + copts,
+        include_prefix = "tricolor/" + native.package_name(),
+        linkstatic = True,
+        visibility = visibility or ["//visibility:public"],
+        **kwargs
+    )
+
+def tricolor_binary(name, copts = [], **kwargs):
+    cc_binary(
+        name = name,
+        copts = TRICOLOR_COPTS + copts,
+        **kwargs
+    )
+
+def tricolor_test(name, deps = [], copts = [], size = "small", **kwargs):
+    """A test with GoogleTest's main."""
+    cc_test(
+        name = name,
+        size = size,
+        copts = TRICOLOR_COPTS + copts,
+        linkstatic = True,
+        deps = deps + [_GTEST],
+        **kwargs
+    )
+
+def tricolor_benchmark(name, deps = [], copts = [], smoke_args = [], **kwargs):
+    """A benchmark, and a test NAME_smoke_test which runs each of its cases for a moment.
+
+    smoke_args can leave out cases that are too large for a test: ["--benchmark_filter=..."].
+    """
+    cc_binary(
+        name = name,
+        testonly = True,
+        copts = TRICOLOR_COPTS + copts,
+        deps = deps + [_BENCHMARK],
+        **kwargs
+    )
+    native.sh_test(
+        name = name + "_smoke_test",
+        size = "small",
+        srcs = ["//build_defs:run_binary.sh"],
+        args = ["$(rootpath :%s)" % name, "--benchmark_min_time=0.0001"] + smoke_args,
+        data = [":" + name],
+        tags = ["smoke"],
+    )
+
+def tricolor_fuzz_test(
+        name,
+        srcs,
+        deps = [],
+        corpus = [],
+        dictionary = None,
+        copts = [],
+        size = "small",
+        **kwargs):
+    """A fuzz target: a source that defines LLVMFuzzerTestOneInput.
+
+    The test NAME replays the corpus. The program NAME_bin, under --config=fuzz, is the
+    libFuzzer binary, which knows the corpus and the dictionary:
+    bazel run --config=fuzz //fuzz:NAME_bin -- -max_total_time=60
+    """
+    cc_library(
+        name = name + "_lib",
+        testonly = True,
+        srcs = srcs,
+        copts = TRICOLOR_COPTS + copts,
+        linkstatic = True,
+        tags = ["manual"],
+        visibility = ["//visibility:private"],
+        deps = deps,
+        alwayslink = True,
+    )
+    _seed_list(
+        name = name + "_seeds",
+        testonly = True,
+        seeds = corpus,
+        visibility = ["//visibility:private"],
+    )
+    driver_deps = [":%s_lib" % name] + select({
+        "//build_defs:fuzzing": [],
+        "//conditions:default": ["//build_defs:fuzz_replay_main"],
+    })
+    driver_linkopts = select({
+        "//build_defs:fuzzing": ["-fsanitize=fuzzer"],
+        "//conditions:default": [],
+    })
+    data = corpus + [":%s_seeds" % name]
+    seed_args = ["-seed_inputs=@$(rootpath :%s_seeds)" % name] if corpus else []
+    cc_test(
+        name = name,
+        size = size,
+        args = ["-runs=0"] + seed_args,
+        data = data,
+        linkopts = driver_linkopts,
+        linkstatic = True,
+        deps = driver_deps,
+        **kwargs
+    )
+    cc_binary(
+        name = name + "_bin",
+        testonly = True,
+        args = seed_args + (["-dict=$(rootpath %s)" % dictionary] if dictionary else []),
+        data = data + ([dictionary] if dictionary else []),
+        linkopts = driver_linkopts,
+        tags = ["fuzzer", "manual"],
+        deps = driver_deps,
+    )
+
+def _seed_list_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(out, ",".join([seed.short_path for seed in ctx.files.seeds]))
+    return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles([out]))]
+
+# The list of a corpus' files, as libFuzzer's -seed_inputs wants it.
+_seed_list = rule(
+    implementation = _seed_list_impl,
+    attrs = {"seeds": attr.label_list(allow_files = True)},
+)

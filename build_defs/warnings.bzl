@@ -1,0 +1,75 @@
+# Copyright 2026 The Tricolor Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one list of warnings that Tricolor's own code is compiled with."""
+
+_COMMON = [
+    "-Wall",
+    "-Wextra",
+    "-Wcast-qual",
+    "-Wconversion",
+    "-Wimplicit-fallthrough",
+    "-Wmissing-declarations",
+    "-Wnon-virtual-dtor",
+    "-Woverloaded-virtual",
+    "-Wpointer-arith",
+    "-Wshadow",
+    "-Wsign-conversion",
+    "-Wundef",
+    "-Wunused-local-typedefs",
+    "-Wvla",
+    "-Wwrite-strings",
+    # TRICOLOR_TRACE takes offsets in classes that are not of standard layout.
+    "-Wno-invalid-offsetof",
+    # Designated initializers leave the rest of an options struct at its defaults.
+    "-Wno-missing-field-initializers",
+]
+
+_CLANG = [
+    # The dependencies' headers are not ours to mend.
+    "--system-header-prefix=absl/",
+    "--system-header-prefix=benchmark/",
+    "--system-header-prefix=gmock/",
+    "--system-header-prefix=gtest/",
+    "-Wc99-extensions",
+    "-Wcomma",
+    "-Wdeprecated-pragma",
+    "-Wextra-semi",
+    "-Wfloat-overflow-conversion",
+    "-Wformat=2",
+    "-Wgnu-redeclared-enum",
+    "-Winfinite-recursion",
+    "-Winvalid-constexpr",
+    "-Wloop-analysis",
+    "-Wnewline-eof",
+    "-Wnullability-completeness",
+    "-Wrange-loop-analysis",
+    "-Wself-assign",
+    "-Wshadow-all",
+    "-Wstring-conversion",
+    "-Wtautological-overlap-compare",
+    "-Wthread-safety",
+    "-Wthread-safety-beta",
+    "-Wtype-limits",
+    "-Wunguarded-availability",
+    "-Wuninitialized",
+    "-Wunreachable-code",
+    "-Wunused-member-function",
+    # c99-extensions would refuse designated initializers, which are C++20.
+    "-Wno-c99-designator",
+    "-Wno-shadow-field-in-constructor",
+]
+
+_GCC = [
+    "-Wno-unknown-pragmas",
+    # Wrong in gcc 12 as soon as std::string or atomics are inlined (gcc PR 105329, 105562).
+    "-Wno-array-bounds",
+    "-Wno-maybe-uninitialized",
+    "-Wno-restrict",
+    "-Wno-stringop-overflow",
+    "-Wno-stringop-overread",
+]
+
+TRICOLOR_COPTS = ["-std=c++20"] + _COMMON + select({
+    "//build_defs:clang": _CLANG,
+    "//conditions:default": _GCC,
+})
