@@ -116,8 +116,7 @@ class Atomic {
 // and whose objects are not declared atomic (fields of heap objects).
 template <typename T>
 T LoadWordRelaxed(const T* p) {
-  return std::atomic_ref<T>(*const_cast<T*>(p))
-      .load(std::memory_order_relaxed);
+  return std::atomic_ref<T>(*const_cast<T*>(p)).load(std::memory_order_relaxed);
 }
 template <typename T>
 void StoreWordRelaxed(T* p, T v) {

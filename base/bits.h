@@ -39,7 +39,9 @@ constexpr int PopCount(uint64_t word) { return std::popcount(word); }
 constexpr int CountTrailingZeros(uint64_t word) {
   return std::countr_zero(word);
 }
-constexpr int CountLeadingZeros(uint64_t word) { return std::countl_zero(word); }
+constexpr int CountLeadingZeros(uint64_t word) {
+  return std::countl_zero(word);
+}
 
 // The index of the highest one; `n` is not 0.
 constexpr int Log2Floor(uint64_t n) { return 63 - std::countl_zero(n); }

@@ -51,6 +51,7 @@ void WriteLine(const char* line, size_t size) {
 
 // Formats into `line` (terminated by "\n\0") and returns the length without
 // the newline. Control characters become spaces: a report is one line.
+ABSL_PRINTF_ATTRIBUTE(2, 0)
 size_t FormatLine(char* line, const char* format, va_list args) {
   std::memcpy(line, kPrefix, kPrefixSize);
   const int wanted =

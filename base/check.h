@@ -31,10 +31,9 @@ FatalHook SetFatalHook(FatalHook hook);
 }  // namespace tricolor
 
 // TRICOLOR_CHECK(condition, format, ...): checked in every build.
-#define TRICOLOR_CHECK(condition, ...)      \
-  (ABSL_PREDICT_TRUE(condition)             \
-       ? static_cast<void>(0)               \
-       : ::tricolor::Fatal(__VA_ARGS__))
+#define TRICOLOR_CHECK(condition, ...)                 \
+  (ABSL_PREDICT_TRUE(condition) ? static_cast<void>(0) \
+                                : ::tricolor::Fatal(__VA_ARGS__))
 
 // TRICOLOR_DCHECK: checked unless NDEBUG is defined; otherwise the condition
 // is compiled but not evaluated.

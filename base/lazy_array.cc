@@ -94,8 +94,7 @@ bool LazyRegion::EnsureCommitted(ByteCount offset, ByteCount size) {
                  Print(offset), Print(size), base_.pointer(), Print(size_));
   if (size == ByteCount(0)) return true;
   uint64_t index = offset / kGranule;
-  const uint64_t limit =
-      DivideRoundUp((offset + size).value(), kGranuleBytes);
+  const uint64_t limit = DivideRoundUp((offset + size).value(), kGranuleBytes);
   while (index < limit) {
     const uint64_t end = EndOfRun(committed_bits_, index, limit);
     if (!TestBit(committed_bits_, index) && !CommitRun(index, end)) {

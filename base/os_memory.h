@@ -38,7 +38,9 @@ class OsMemory {
   // Reserved -> Prepared. False when the system refuses. The first use of
   // memory after Map finds zeros.
   [[nodiscard]] virtual bool Map(AddrRange range) = 0;
-  // Prepared -> Ready. False when the system refuses to commit.
+  // Prepared -> Ready; parts of the range may be Ready already and keep their
+  // contents (a heap page shares an OS page with others when those are larger).
+  // False when the system refuses to commit.
   [[nodiscard]] virtual bool Used(AddrRange range) = 0;
   // Ready -> Prepared: gives the physical pages back. False when the system
   // refuses; the range is then still Ready and its contents are kept.

@@ -39,7 +39,8 @@ class PersistentAlloc {
   PersistentAlloc& operator=(const PersistentAlloc&) = delete;
 
   // Zeroed memory, aligned to `alignment` (a power of two, at most the OS page
-  // size); `size` is not 0. Null when the OS has no more; nothing is changed then.
+  // size); `size` is not 0. Null when the OS has no more; nothing is changed
+  // then.
   [[nodiscard]] void* Allocate(ByteCount size, uint64_t alignment)
       ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -64,13 +64,12 @@ LinuxMemory::LinuxMemory()
     : page_size_(ReadPageSize()), huge_page_size_(ReadHugePageSize()) {}
 
 void LinuxMemory::CheckRange(AddrRange range) const {
-  TRICOLOR_DCHECK(range.base < range.limit &&
-                      range.base.IsAligned(page_size_.value()) &&
-                      range.limit.IsAligned(page_size_.value()),
-                  "OS memory range %p..%p is empty or not of whole pages of "
-                  "%llu bytes",
-                  range.base.pointer(), range.limit.pointer(),
-                  Print(page_size_));
+  TRICOLOR_DCHECK(
+      range.base < range.limit && range.base.IsAligned(page_size_.value()) &&
+          range.limit.IsAligned(page_size_.value()),
+      "OS memory range %p..%p is empty or not of whole pages of "
+      "%llu bytes",
+      range.base.pointer(), range.limit.pointer(), Print(page_size_));
 }
 
 void LinuxMemory::Name(AddrRange range) {
