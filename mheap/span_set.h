@@ -77,9 +77,9 @@ class SpanSet {
   void GrowSpine() ABSL_EXCLUSIVE_LOCKS_REQUIRED(spine_mutex_);
 
   SpanSetBlockPool& pool_;
-  Atomic<uint64_t> head_tail_;        // head in the high half
-  Atomic<Atomic<Block*>*> spine_;     // published by spine_length_
-  Atomic<uint32_t> spine_length_;     // blocks ever linked since Reset
+  Atomic<uint64_t> head_tail_;     // head in the high half
+  Atomic<Atomic<Block*>*> spine_;  // published by spine_length_
+  Atomic<uint32_t> spine_length_;  // blocks ever linked since Reset
   Mutex spine_mutex_{LockRank::kSpanSetSpine};
   uint32_t spine_capacity_ ABSL_GUARDED_BY(spine_mutex_) = 0;
 };

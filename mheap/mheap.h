@@ -1,0 +1,350 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// MHeap: the page heap. One contiguous reservation of address space, grown from
+// its base by whole chunks; flat page tables committed by 64 MiB arena; spans
+// cut from it for objects (AllocSpan) and for the collector's own use
+// (AllocManual).
+//
+// Locks: one heap lock guards the page allocator, the span structures' free
+// list and growth. AllocSpan and FreeSpan try the processor's page and span
+// caches first; span initialization is wholly outside the lock.
+// Invariants: docs/mheap.md, INV-MHEAP-n; CheckInvariants() checks them.
+//
+// Go counterpart: mheap in mheap.go (allocSpan, freeSpanLocked, grow,
+// setSpans). Thread-safe, with a ProcessorCache of the calling thread's own.
+
+#ifndef TRICOLOR_MHEAP_MHEAP_H_
+#define TRICOLOR_MHEAP_MHEAP_H_
+
+#include <bit>
+#include <cstdint>
+#include <optional>
+
+#include "absl/base/optimization.h"
+#include "absl/base/thread_annotations.h"
+#include "tricolor/base/atomic.h"
+#include "tricolor/base/fixed_alloc.h"
+#include "tricolor/base/lazy_array.h"
+#include "tricolor/base/lock_rank.h"
+#include "tricolor/base/mutex.h"
+#include "tricolor/base/os_memory.h"
+#include "tricolor/base/persistent_alloc.h"
+#include "tricolor/base/units.h"
+#include "tricolor/mheap/heap_stats.h"
+#include "tricolor/mheap/mark_bits.h"
+#include "tricolor/mheap/mspan.h"
+#include "tricolor/mheap/page_info.h"
+#include "tricolor/mheap/processor_cache.h"
+#include "tricolor/mheap/span_class.h"
+#include "tricolor/mheap/span_set.h"
+#include "tricolor/mheap/span_sweeper.h"
+#include "tricolor/mheap/special.h"
+#include "tricolor/pagealloc/page_alloc.h"
+#include "tricolor/pagealloc/page_run.h"
+
+namespace tricolor::mheap {
+
+inline constexpr ByteCount kArenaSize{64 << 20};
+inline constexpr PageCount kArenaPages = PagesIn(kArenaSize);
+
+struct MHeapOptions {
+  // Address space to reserve, rounded up to whole arenas; halved until the OS
+  // grants it, down to one arena.
+  ByteCount reservation{uint64_t{1} << 40};
+  // Most bytes that may be mapped for spans; growth beyond fails.
+  ByteCount max_mapped{UINT64_MAX};
+  // Off: every AllocSpan and FreeSpan takes the lock (for comparison).
+  bool use_processor_caches = true;
+};
+
+class ABSL_CACHELINE_ALIGNED MHeap {
+ public:
+  // Spans of fewer pages come from the page cache, if they fit.
+  static constexpr PageCount kPageCacheLimit{pagealloc::PageCache::kPages / 4};
+
+  // `os` outlives the heap.
+  MHeap(OsMemory& os, const MHeapOptions& options = {});
+  // Gives everything back to the OS. All processors have been released.
+  ~MHeap();
+  MHeap(const MHeap&) = delete;
+  MHeap& operator=(const MHeap&) = delete;
+
+  // Once, before anything else. False when the OS grants no reservation.
+  [[nodiscard]] bool Init();
+  // Before the first AllocSpan while sweeping is possible. Null: no sweeping.
+  void set_sweeper(SpanSweeper* sweeper) { sweeper_ = sweeper; }
+  SpanSweeper* sweeper() const { return sweeper_; }
+
+  // ---- Processors.
+  void AttachProcessor(ProcessorCache& processor);
+  // Returns all cached pages and span structures; keeps its statistics.
+  void ReleaseProcessor(ProcessorCache& processor);
+  // Returns the cached pages only (idle processors, at the end of a cycle).
+  void FlushPageCache(ProcessorCache& processor);
+
+  // ---- Spans.
+  // A span of `span_class` with all slots free, in state InUse, with generation
+  // sg, on no set. Large: `pages` as given and one slot; small: `pages` must be
+  // the class's. `alignment` in pages, a power of two. Null when the heap
+  // cannot grow; nothing is changed then. Before the heap grows the sweeper is
+  // asked for the pages, with no lock held.
+  [[nodiscard]] MSpan* AllocSpan(ProcessorCache& processor, PageCount pages,
+                                 SpanClass span_class,
+                                 PageCount alignment = PageCount(1));
+  // A span of a small class, of the class's size.
+  [[nodiscard]] MSpan* AllocSpan(ProcessorCache& processor,
+                                 SpanClass span_class);
+  // Raw memory for the collector's own use; contents undefined. Never sweeps,
+  // so that it may be called under a lock whose rank is below the heap's.
+  [[nodiscard]] MSpan* AllocManual(ProcessorCache& processor, PageCount pages);
+  // A swept heap span without live objects, specials or set membership that
+  // matters. Fatal unless InUse and sweep_gen() == sg. A run that lies in the
+  // window of the processor's page cache goes back there, without the lock.
+  void FreeSpan(ProcessorCache& processor, MSpan* span);
+  void FreeManual(ProcessorCache& processor, MSpan* span);
+  // New mark bits for a span at sweep; also renews the pages' PageInfo.
+  // Called by the span's sweeper before it publishes the generation.
+  // Running out of metadata memory is fatal.
+  void FinishSweep(MSpan& span, uint32_t marked);
+
+  // ---- Lookup. Lock-free, any thread, any address.
+  // Whether `a` lies in the part of the reservation that has been grown.
+  bool Contains(Addr a) const {
+    return a.value() - base_.value() < grown_bytes_.LoadRelaxed();
+  }
+  Addr base() const { return base_; }
+  // Bytes from base() that have been grown so far; only increases.
+  ByteCount grown() const { return ByteCount(grown_bytes_.LoadAcquire()); }
+  // Only for Contains(a).
+  PageInfo page_info(Addr a) const {
+    return PageInfo(page_info_[PageIndex(a)].LoadAcquire());
+  }
+  const Atomic<uint64_t>* page_info_table() const { return page_info_; }
+  // The span that `a` lies in, whatever its state; null when there is none.
+  MSpan* SpanOf(Addr a) const {
+    return Contains(a) ? spans_[PageIndex(a)].LoadAcquire() : nullptr;
+  }
+  // The heap span (state InUse) with `a` in one of its slots, or null. The
+  // reader's order is the publisher's the other way round: table entry, state,
+  // fields. The answer stands as long as nobody frees spans, as during a mark
+  // phase.
+  MSpan* HeapSpanOf(Addr a) const {
+    MSpan* span = SpanOf(a);
+    if (span == nullptr || span->state() != SpanState::kInUse) return nullptr;
+    return span->base() <= a && a < span->limit() ? span : nullptr;
+  }
+
+  // ---- Sweep generation.
+  uint32_t sweep_gen() const { return sweep_gen_.LoadAcquire(); }
+  // World stopped only: sg += 2.
+  void AdvanceSweepGen() { sweep_gen_.StoreRelease(sweep_gen() + 2); }
+
+  // ---- Page bitmaps: one bit a page, that of a span's first page counts.
+  // `index` counts 64-page words from base().
+  Atomic<uint64_t>& page_in_use_word(uint64_t index) const {
+    return arenas_[index / kArenaWords].in_use[index % kArenaWords];
+  }
+  Atomic<uint64_t>& page_marks_word(uint64_t index) const {
+    return arenas_[index / kArenaWords].marks[index % kArenaWords];
+  }
+  Atomic<uint64_t>& page_specials_word(uint64_t index) const {
+    return arenas_[index / kArenaWords].specials[index % kArenaWords];
+  }
+  // Words that have been grown.
+  uint64_t page_words() const { return PagesIn(grown()).value() / 64; }
+  // World stopped or sweep finished: before a cycle marks.
+  void ClearPageMarks();
+  // Calls `visit` for each heap span whose page-in-use bit is set. World
+  // stopped, or with stale answers tolerated.
+  template <typename Visit>
+  void ForEachHeapSpan(Visit visit) const {
+    const uint64_t words = page_words();
+    for (uint64_t i = 0; i < words; ++i) {
+      uint64_t bits = page_in_use_word(i).LoadAcquire();
+      for (; bits != 0; bits &= bits - 1) {
+        const auto bit = static_cast<uint64_t>(std::countr_zero(bits));
+        MSpan* span = spans_[i * 64 + bit].LoadAcquire();
+        if (span != nullptr) visit(*span);
+      }
+    }
+  }
+
+  // ---- Specials. The span has been swept (generation sg or sg+3, else fatal)
+  // and stays allocated. Null when there is no memory for the record.
+  // The slot that all weak pointers to one object share; a new one gets a new
+  // serial and the slot's address as target.
+  [[nodiscard]] WeakSlot* WeakSlotFor(MSpan& span, uint32_t object_index);
+  [[nodiscard]] CleanupSpecial* AddCleanup(MSpan& span, uint32_t object_index,
+                                           void* record);
+  // Takes a cleanup off; false when it is not there (any more).
+  bool RemoveCleanup(MSpan& span, uint32_t object_index, uint64_t id,
+                     void** record);
+  // By the sweeper: unlinks all specials of unmarked objects, in list order,
+  // and returns them linked by `next`. Also clears the page bit when none stay.
+  // The serials of weak slots are zero when it returns, so that nobody finds a
+  // weak pointer alive while a cleanup of its object runs.
+  Special* TakeDeadSpecials(MSpan& span);
+  // By the receiver of a dead special. A weak slot is retired by FreeSpecial:
+  // its serial has been set to zero before.
+  void FreeSpecial(Special* special);
+
+  // ---- Memory back to the OS; returns the bytes released. The heap lock is
+  // not held during the calls of the OS.
+  ByteCount Scavenge(ByteCount goal);
+
+  // ---- Shared resources of the floors above.
+  PersistentAlloc& metadata() { return metadata_; }
+  SpanSetBlockPool& span_set_blocks() { return span_set_blocks_; }
+  MarkBitArenas& mark_bit_arenas() { return mark_bit_arenas_; }
+  OsMemory& os() { return os_; }
+
+  // ---- Statistics and checks.
+  HeapStats ReadStats() const;
+  PageCount pages_in_use() const {  // by heap spans
+    return PageCount(pages_in_use_.LoadRelaxed());
+  }
+  // Mapped for spans: in use, manual, free and cached.
+  ByteCount mapped() const { return grown(); }
+  // Quiescent: no other thread in the heap. Fatal when an invariant is broken.
+  void CheckInvariants() const;
+
+ private:
+  friend class MHeapTestPeer;
+  class Checker;  // mheap_check.cc
+
+  static constexpr uint64_t kArenaWords = kArenaPages.value() / 64;
+
+  // One bit for each page of an arena; see the accessors above.
+  struct ABSL_CACHELINE_ALIGNED ArenaTable {
+    Atomic<uint64_t> in_use[kArenaWords];
+    Atomic<uint64_t> marks[kArenaWords];
+    Atomic<uint64_t> specials[kArenaWords];
+    // Bytes from the arena's base; nothing from there on has been handed out.
+    Atomic<uint64_t> zeroed_base;
+  };
+
+  // All that depends on how much the OS lets us reserve.
+  struct Tables {
+    explicit Tables(OsMemory& os) : spans(os), page_info(os), arenas(os) {}
+
+    LazyArray<Atomic<MSpan*>> spans;        // by page
+    LazyArray<Atomic<uint64_t>> page_info;  // by page
+    LazyArray<ArenaTable> arenas;
+  };
+
+  struct SpanRequest {
+    PageCount pages;
+    PageCount alignment;
+    SpanClass span_class;
+    SpanState state;
+  };
+
+  // What a span is made of.
+  struct Parts {
+    pagealloc::PageRun run;
+    MSpan* span = nullptr;
+    // For a run out of a page cache: the cache's window and its scavenged
+    // pages among the run's.
+    Addr window;
+    uint64_t scavenged_bits = 0;
+  };
+
+  uint64_t PageIndex(Addr a) const { return (a - base_).value() >> kPageShift; }
+  Addr AddressOfPage(uint64_t index) const {
+    return base_ + BytesOf(PageCount(index));
+  }
+
+  // mheap.cc
+  [[nodiscard]] bool TryReserve(ByteCount size) ABSL_LOCKS_EXCLUDED(lock_);
+  [[nodiscard]] bool Grow(PageCount pages, PageCount alignment)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  [[nodiscard]] bool CommitTables(uint64_t offset, uint64_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+
+  // mheap_alloc.cc
+  MSpan* Allocate(ProcessorCache& processor, const SpanRequest& request);
+  void TakeFromPageCache(ProcessorCache& processor, PageCount pages,
+                         Parts* parts);
+  bool TakeFromCaches(ProcessorCache& processor, const SpanRequest& request,
+                      Parts* parts);
+  bool TakeSlow(ProcessorCache& processor, const SpanRequest& request,
+                Parts* parts) ABSL_LOCKS_EXCLUDED(lock_);
+  bool TakeLocked(ProcessorCache& processor, const SpanRequest& request,
+                  bool may_grow, Parts* parts) ABSL_LOCKS_EXCLUDED(lock_);
+  void TakePages(ProcessorCache& processor, const SpanRequest& request,
+                 Parts* parts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  MSpan* TakeStructure(ProcessorCache& processor)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  MSpan* NewStructure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool CommitPages(ProcessorCache& processor, PageCount pages,
+                   const Parts& parts);
+  void GiveBack(ProcessorCache& processor, PageCount pages, const Parts& parts)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void GiveBackScavenged(AddrRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool NeedsZero(Addr base, PageCount pages, ByteCount scavenged);
+  MSpan* MakeHeapSpan(ProcessorCache& processor, const SpanRequest& request,
+                      Parts& parts);
+  MSpan* MakeManualSpan(ProcessorCache& processor, const SpanRequest& request,
+                        const Parts& parts);
+  void Publish(MSpan& span);
+  void PublishPageInfo(const MSpan& span);
+
+  void CheckFreeable(const MSpan* span, SpanState expected) const;
+  void Free(ProcessorCache& processor, MSpan* span);
+  static bool ReturnToPageCache(ProcessorCache& processor, Addr base,
+                                PageCount pages);
+
+  // special.cc
+  void CheckSpecialTarget(const MSpan& span, uint32_t object_index) const;
+  void SetSpecialsBit(const MSpan& span, bool value);
+  template <typename T>
+  T* NewSpecial(FixedAlloc<T>& from, const MSpan& span, uint32_t object_index)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(special_lock_);
+  WeakSpecial* NewWeakSpecial(MSpan& span, uint32_t object_index)
+      ABSL_LOCKS_EXCLUDED(special_lock_);
+
+  // Read by every lookup; written by Init and, grown_bytes_, by Grow.
+  Addr base_;
+  Atomic<uint64_t> grown_bytes_;
+  Atomic<MSpan*>* spans_ = nullptr;
+  Atomic<uint64_t>* page_info_ = nullptr;
+  ArenaTable* arenas_ = nullptr;
+  Atomic<uint32_t> sweep_gen_;
+  // Memory that the OS holds for us reads as zero. Cleared when pages of which
+  // only some are scavenged had to be declared scavenged as a whole.
+  Atomic<bool> scavenged_is_zero_;
+  SpanSweeper* sweeper_ = nullptr;
+
+  const MHeapOptions options_;
+  ByteCount reserved_;
+  OsMemory& os_;
+  PersistentAlloc metadata_;
+  SpanSetBlockPool span_set_blocks_;
+  MarkBitArenas mark_bit_arenas_;
+
+  mutable Mutex lock_{LockRank::kHeap};
+  std::optional<Tables> tables_ ABSL_GUARDED_BY(lock_);
+  std::optional<pagealloc::PageAlloc> pages_ ABSL_GUARDED_BY(lock_);
+  FixedAlloc<MSpan> span_structures_ ABSL_GUARDED_BY(lock_);
+  // Bytes from base_ that have been mapped; beyond grown_bytes_ when growth
+  // failed half-way.
+  ByteCount mapped_ ABSL_GUARDED_BY(lock_);
+  ProcessorCache* processors_ ABSL_GUARDED_BY(lock_) = nullptr;
+  // Of departed processors, and what belongs to none.
+  HeapStats other_stats_ ABSL_GUARDED_BY(lock_);
+
+  Mutex special_lock_{LockRank::kSpecialAlloc};
+  FixedAlloc<WeakSpecial> weak_specials_ ABSL_GUARDED_BY(special_lock_);
+  FixedAlloc<CleanupSpecial> cleanup_specials_ ABSL_GUARDED_BY(special_lock_);
+  FixedAlloc<WeakSlot> weak_slots_ ABSL_GUARDED_BY(special_lock_);
+  Atomic<uint64_t> last_serial_;
+  Atomic<uint64_t> last_cleanup_id_;
+
+  // Written by every AllocSpan and FreeSpan of heap spans.
+  alignas(ABSL_CACHELINE_SIZE) Atomic<uint64_t> pages_in_use_;
+};
+
+}  // namespace tricolor::mheap
+
+#endif  // TRICOLOR_MHEAP_MHEAP_H_

@@ -1,0 +1,53 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the page heap keeps for each processor: a window of free pages, a stack
+// of span structures, and the processor's share of the statistics. With it most
+// AllocSpan calls take no lock.
+//
+// Go counterpart: the pcache, mspancache and statsSeq parts of a P; the span
+// cache is 128 structures, refilled by 64.
+// Owned by a processor and used by one thread at a time (thread-compatible);
+// the statistics may be read by any thread.
+
+#ifndef TRICOLOR_MHEAP_PROCESSOR_CACHE_H_
+#define TRICOLOR_MHEAP_PROCESSOR_CACHE_H_
+
+#include <cstdint>
+
+#include "tricolor/mheap/heap_stats.h"
+#include "tricolor/mheap/mspan.h"
+#include "tricolor/pagealloc/page_cache.h"
+
+namespace tricolor::mheap {
+
+class ProcessorCache {
+ public:
+  static constexpr uint32_t kSpanCapacity = 128;
+  static constexpr uint32_t kSpanRefill = kSpanCapacity / 2;
+
+  ProcessorCache() = default;
+  // Must have been handed back with MHeap::ReleaseProcessor.
+  ~ProcessorCache();
+  ProcessorCache(const ProcessorCache&) = delete;
+  ProcessorCache& operator=(const ProcessorCache&) = delete;
+
+  HeapStatsDelta& stats() { return stats_; }
+  // What is cached; for tests.
+  const pagealloc::PageCache& page_cache() const { return pages_; }
+  uint32_t cached_spans() const { return span_count_; }
+
+ private:
+  friend class MHeap;
+
+  pagealloc::PageCache pages_;
+  uint32_t span_count_ = 0;
+  MSpan* spans_[kSpanCapacity] = {};
+  HeapStatsDelta stats_;
+  ProcessorCache* next_ = nullptr;  // the heap's list, guarded by its lock
+  bool attached_ = false;
+};
+
+}  // namespace tricolor::mheap
+
+#endif  // TRICOLOR_MHEAP_PROCESSOR_CACHE_H_

@@ -1,0 +1,69 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Specials: records attached to single objects that the sweeper looks at when
+// it finds the object dead: weak handles and cleanups. Those of one span form a
+// list sorted by (object index, kind), so that weak handles come before
+// cleanups; the list is guarded by the span's specials mutex, and the span's
+// bit in the page-specials bitmap says whether it is empty.
+//
+// Go counterpart: special, specialWeakHandle, specialCleanup in mheap.go.
+// Guarded by MSpan::specials_mutex().
+
+#ifndef TRICOLOR_MHEAP_SPECIAL_H_
+#define TRICOLOR_MHEAP_SPECIAL_H_
+
+#include <cstdint>
+
+#include "tricolor/base/atomic.h"
+#include "tricolor/base/units.h"
+
+namespace tricolor::mheap {
+
+enum class SpecialKind : uint8_t { kWeakHandle = 1, kCleanup = 2 };
+
+struct Special {
+  Special* next = nullptr;
+  uint16_t object_index = 0;
+  SpecialKind kind = SpecialKind::kWeakHandle;
+};
+
+// What all weak pointers to one object share: a slot of a type-stable table,
+// and the serial number that the slot has as long as the object lives. A weak
+// pointer is the pair (slot, serial): it needs no tracing, no destructor and no
+// reference count, and two of them are equal just when they were made of the
+// same object. Serials are never used twice by one heap.
+struct WeakSlot {
+  WeakSlot* next_free = nullptr;  // guarded by the specials allocator
+  void* heap = nullptr;           // the owner, set by runtime; never changes
+  // Zero when the object has been found dead. Released by the sweeper before
+  // the object's memory can be reused; acquired by Weak::Get.
+  Atomic<uint64_t> serial;
+  Atomic<uint64_t> target;  // the object's address; meaningful with `serial`
+};
+
+struct WeakSpecial : Special {
+  WeakSlot* slot = nullptr;
+};
+
+struct CleanupSpecial : Special {
+  uint64_t id = 0;  // unique within the heap, for Stop
+  // Opaque to this floor: what runtime queues when the object is dead.
+  void* record = nullptr;
+};
+
+// Told by the sweeper of specials whose object is dead, in list order. The
+// special has been unlinked and is the receiver's to free. Called with no lock
+// held, while the object's memory has not been reused; must not allocate from
+// the collected heap or block.
+class SpecialReceiver {
+ public:
+  virtual void ObjectDied(Special* special) = 0;
+
+ protected:
+  ~SpecialReceiver() = default;
+};
+
+}  // namespace tricolor::mheap
+
+#endif  // TRICOLOR_MHEAP_SPECIAL_H_
