@@ -1,0 +1,67 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ptr<T>: a pointer field inside a heap object. It is one word, starts out null
+// and needs no destructor. Reads and writes are relaxed atomic word accesses,
+// so that the collector may read the field while the program writes it; they
+// order nothing between the program's own threads.
+//
+// A Ptr only keeps its target alive while it lies in a heap object whose type
+// names it in TRICOLOR_TRACE; on the stack a plain T* does, elsewhere Root<T>.
+//
+// Go counterpart: a pointer field, and the store that the compiler emits for
+// it. Thread-compatible in what it points to, lock-free in itself.
+
+#ifndef TRICOLOR_RUNTIME_PTR_H_
+#define TRICOLOR_RUNTIME_PTR_H_
+
+#include <cstddef>
+#include <type_traits>
+
+#include "tricolor/base/atomic.h"
+
+namespace tricolor {
+
+template <typename T>
+class Ptr {
+ public:
+  using element_type = T;
+
+  constexpr Ptr() = default;
+  constexpr Ptr(std::nullptr_t) {}   // NOLINT(google-explicit-constructor)
+  constexpr Ptr(T* p) : word_(p) {}  // NOLINT(google-explicit-constructor)
+  Ptr(const Ptr& other) : word_(other.get()) {}
+  template <typename U>
+  requires std::is_convertible_v<U*, T*> Ptr(
+      const Ptr<U>& other)  // NOLINT(google-explicit-constructor)
+      : word_(other.get()) {}
+
+  Ptr& operator=(T* p) {
+    word_.StoreRelaxed(p);
+    return *this;
+  }
+  Ptr& operator=(std::nullptr_t) { return *this = static_cast<T*>(nullptr); }
+  Ptr& operator=(const Ptr& other) { return *this = other.get(); }
+  template <typename U>
+  requires std::is_convertible_v<U*, T*> Ptr& operator=(const Ptr<U>& other) {
+    return *this = static_cast<T*>(other.get());
+  }
+
+  T* get() const { return word_.LoadRelaxed(); }
+  operator T*() const { return get(); }  // NOLINT(google-explicit-constructor)
+  T* operator->() const { return get(); }
+  std::add_lvalue_reference_t<T> operator*() const
+      requires(!std::is_void_v<T>) {
+    return *get();
+  }
+
+ private:
+  Atomic<T*> word_;
+};
+
+static_assert(sizeof(Ptr<int>) == sizeof(int*));
+static_assert(std::is_trivially_destructible_v<Ptr<int>>);
+
+}  // namespace tricolor
+
+#endif  // TRICOLOR_RUNTIME_PTR_H_
