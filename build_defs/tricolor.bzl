@@ -3,34 +3,49 @@
 """The rules that every BUILD file of Tricolor uses.
 
 Each adds C++20 and the warnings, and lets headers be included by their path below
-the repository's root, as in "tricolor/mheap/mspan.h".
+the repository's root, as in "tricolor/mheap/mspan.h". On a floor (see floors.bzl) they
+refuse dependencies that the floor may not have, and take visibility from the table.
 """
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
+load("//build_defs:floors.bzl", "check_deps", "floor_visibility")
 load("//build_defs:warnings.bzl", "TRICOLOR_COPTS")
 
 _GTEST = "@com_google_googletest//:gtest_main"
 _BENCHMARK = "@com_github_google_benchmark//:benchmark_main"
 
-def tricolor_library(name, copts = [], visibility = None, **kwargs):
+def tricolor_library(
+        name,
+        deps = [],
+        copts = [],
+        testonly = False,
+        visibility = None,
+        **kwargs):
+    """A library. Its visibility is the table's unless it is given."""
+    check_deps(name, deps, test = testonly)
     cc_library(
         name = name,
         copts = TRICOLOR_COPTS + copts,
         include_prefix = "tricolor/" + native.package_name(),
         linkstatic = True,
-        visibility = visibility or ["//visibility:public"],
+        testonly = testonly,
+        visibility = visibility or floor_visibility(name, testonly),
+        deps = deps,
         **kwargs
     )
 
-def tricolor_binary(name, copts = [], **kwargs):
+def tricolor_binary(name, deps = [], copts = [], **kwargs):
+    check_deps(name, deps)
     cc_binary(
         name = name,
         copts = TRICOLOR_COPTS + copts,
+        deps = deps,
         **kwargs
     )
 
 def tricolor_test(name, deps = [], copts = [], size = "small", **kwargs):
     """A test with GoogleTest's main."""
+    check_deps(name, deps, test = True)
     cc_test(
         name = name,
         size = size,
@@ -45,6 +60,7 @@ def tricolor_benchmark(name, deps = [], copts = [], smoke_args = [], **kwargs):
 
     smoke_args can leave out cases that are too large for a test: ["--benchmark_filter=..."].
     """
+    check_deps(name, deps, test = True)
     cc_binary(
         name = name,
         testonly = True,
@@ -76,6 +92,7 @@ def tricolor_fuzz_test(
     libFuzzer binary, which knows the corpus and the dictionary:
     bazel run --config=fuzz //fuzz:NAME_bin -- -max_total_time=60
     """
+    check_deps(name, deps, test = True)
     cc_library(
         name = name + "_lib",
         testonly = True,

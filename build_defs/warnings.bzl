@@ -8,7 +8,6 @@ _COMMON = [
     "-Wcast-qual",
     "-Wconversion",
     "-Wimplicit-fallthrough",
-    "-Wmissing-declarations",
     "-Wnon-virtual-dtor",
     "-Woverloaded-virtual",
     "-Wpointer-arith",
