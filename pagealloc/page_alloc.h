@@ -24,6 +24,7 @@
 #include "tricolor/base/addr_ranges.h"
 #include "tricolor/base/lazy_array.h"
 #include "tricolor/base/os_memory.h"
+#include "tricolor/base/persistent_alloc.h"
 #include "tricolor/base/units.h"
 #include "tricolor/pagealloc/page_cache.h"
 #include "tricolor/pagealloc/page_run.h"
@@ -127,14 +128,13 @@ class PageAlloc {
     uint64_t page;        // start of the run, or kNoPage
     uint64_t first_free;  // no free page is below it; kNoPage when none at all
   };
-  // A search under way; see page_alloc_find.cc.
+  // A search under way; page_alloc_find.cc.
   class Finder;
 
   // log2 of the pages that an entry of `level` stands for.
   static constexpr unsigned LogPages(unsigned level) {
     return kLogChunkPages + (kLeafLevel - level) * PallocSum::kFanoutBits;
   }
-  static_assert(PallocSum::kMaxPages == uint32_t{1} << LogPages(0));
 
   uint64_t PageNumber(Addr a) const {
     return (a - window_.base).value() >> kPageShift;
@@ -142,51 +142,59 @@ class PageAlloc {
   Addr AddressOfPage(uint64_t page) const {
     return window_.base + BytesOf(PageCount(page));
   }
+  PallocSum& LeafSum(uint64_t chunk) { return levels_[kLeafLevel][chunk]; }
 
+  // Searching.
   FindResult FindFrom(uint64_t from, uint64_t count) const;
-  // The first added page at or above `page`, which exists.
   uint64_t FirstAddedPage(uint64_t page) const;
-  void RaiseSearchPage(uint64_t page);
-  PageRun Take(uint64_t page, uint64_t count);
+  void RaiseSearchPage(uint64_t first_free);
+  void LowerSearchPage(uint64_t page) {
+    if (page < search_page_) search_page_ = page;
+  }
+
+  // Changing bitmaps.
   PageRun AllocSlow(uint64_t count);
-
-  [[nodiscard]] bool CommitTables(uint64_t first_chunk, uint64_t chunks);
-  uint64_t MarkAllocated(uint64_t page, uint64_t count);
-  void FreeLarge(uint64_t page, uint64_t count);
-  void CheckAdded(Addr base, PageCount pages);
-  [[noreturn]] void ReportBadFree(Addr base, PageCount pages) const;
-  // PageCache::Flush.
+  PageRun Take(uint64_t page, uint64_t count);
+  void FreeSlow(uint64_t page, uint64_t count);
+  void FreeInChunk(uint64_t chunk, uint32_t first, uint32_t count);
   void FreeCached(Addr base, uint64_t free, uint64_t scavenged);
+  bool IsAdded(Addr base, PageCount pages);
+  [[noreturn]] void ReportBadFree(Addr base, PageCount pages) const;
+  [[nodiscard]] bool CommitTables(AddrRange range);
 
-  // Bring the summaries up to date after a change of one chunk's bitmap; of
-  // a range of pages; of the same where all pages have become used or free.
+  // Bringing the summaries up to date after a change of one chunk's bitmap;
+  // after pages of several chunks have all become used, or all free.
   void UpdateChunk(uint64_t chunk);
   void UpdateRange(uint64_t page, uint64_t count, bool used);
-  void UpdateParents(unsigned level, uint64_t first, uint64_t last);
+  void UpdateParents(uint64_t first_chunk, uint64_t last_chunk);
 
-  uint64_t FindScavengeable(uint64_t max_pages, ChunkRange* range);
+  // Scavenging; page_alloc_scavenge.cc.
+  AddrRange FindCandidate(uint32_t max_pages);
 
-  void CheckSummaries(AddrRange range) const;
-  void CheckChunks(AddrRange range, uint64_t* free, uint64_t* scavenged) const;
+  // Page numbers and summaries; page_alloc_check.cc.
+  class Checker;
 
-  // Hot: read by every Alloc and Free.
+  // Read by every Alloc and Free.
   const AddrRange window_;
-  uint64_t search_page_ = kNoPage;  // see search_address()
+  uint64_t search_page_ = kNoPage;
   uint64_t free_pages_ = 0;
   uint64_t scavenged_pages_ = 0;
-  // The added range that the last Free was in.
-  AddrRange hot_range_;
+  AddrRange hot_range_;  // the added range of the last Free
   ScavengeIndex scavenge_index_;
-
   LazyArray<PallocData> chunks_;
   // levels_[kLeafLevel][i] summarizes chunks_[i].
   LazyArray<PallocSum> levels_[kLevels];
-  // Entries of level 0 that have been committed and may be non-zero.
-  uint64_t root_limit_ = 0;
+
+  uint64_t root_limit_ = 0;  // entries of level 0 from here on are zero
   uint64_t total_pages_ = 0;
-  AddrRanges in_use_;
   OsMemory& os_;
+  PersistentAlloc range_memory_;
+  AddrRanges in_use_;
 };
+
+static_assert(PageAlloc::kLeafLevel * PallocSum::kFanoutBits + kLogChunkPages ==
+                  PallocSum::kFieldBits,
+              "a root entry has as many pages as a summary can count");
 
 }  // namespace tricolor::pagealloc
 

@@ -99,10 +99,9 @@ class PallocBits {
     return static_cast<uint32_t>(std::popcount(w));
   }
   static void CheckRange(uint32_t first, uint32_t count) {
-    TRICOLOR_DCHECK(count > 0 && first < kChunkPages &&
-                        count <= kChunkPages - first,
-                    "pagealloc: pages [%u, +%u) are not in a chunk", first,
-                    count);
+    TRICOLOR_DCHECK(
+        count > 0 && first < kChunkPages && count <= kChunkPages - first,
+        "pagealloc: pages [%u, +%u) are not in a chunk", first, count);
     static_cast<void>(first);
     static_cast<void>(count);
   }

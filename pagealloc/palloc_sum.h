@@ -3,8 +3,9 @@
 //
 // PallocSum: what the radix tree knows of a power-of-two-sized, aligned region
 // of pages: the lengths of the free runs at its start and at its end, and of
-// its longest free run, 21 bits each in one word. A run of all 2^21 pages, which
-// only a root entry has, does not fit into 21 bits; the top bit alone says it.
+// its longest free run, 21 bits each in one word. A run of all 2^21 pages,
+// which only a root entry has, does not fit into 21 bits; the top bit alone
+// says it.
 //
 // Go counterpart: pallocSum, mergeSummaries (mpagealloc.go). A value type whose
 // zero says that nothing is free (or that nothing was ever grown there).

@@ -1,0 +1,200 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/pagealloc/page_alloc_model.h"
+
+#include <algorithm>
+
+namespace tricolor::pagealloc {
+
+void PageAllocModel::Grow(uint64_t chunk, uint64_t count) {
+  for (uint64_t c = chunk; c < chunk + count; ++c) {
+    chunks_[c].fill(kScavenged);
+  }
+}
+
+uint64_t PageAllocModel::Find(uint64_t pages, uint64_t alignment) const {
+  uint64_t run = 0;       // usable pages that end before `next`
+  uint64_t next = kNone;  // the page that would continue the run
+  for (const auto& [chunk, states] : chunks_) {
+    for (uint64_t i = 0; i < kChunkPages; ++i) {
+      const uint64_t page = chunk * kChunkPages + i;
+      const bool free = states[i] == kFree || states[i] == kScavenged;
+      if (page != next) run = 0;
+      next = page + 1;
+      if (!free) {
+        run = 0;
+        continue;
+      }
+      // A run begins only where it is aligned.
+      if (run == 0 && (window_page_ + page) % alignment != 0) continue;
+      ++run;
+      if (run == pages) return page + 1 - pages;
+    }
+  }
+  return kNone;
+}
+
+PageAllocModel::Run PageAllocModel::Alloc(uint64_t pages, uint64_t alignment) {
+  const uint64_t page = Find(pages, alignment);
+  if (page == kNone) return {};
+  Run run{page, 0};
+  for (uint64_t p = page; p < page + pages; ++p) {
+    if (At(p) == kScavenged) ++run.scavenged;
+    At(p) = kUsed;
+  }
+  return run;
+}
+
+void PageAllocModel::Free(uint64_t page, uint64_t count) {
+  for (uint64_t p = page; p < page + count; ++p) At(p) = kFree;
+}
+
+PageAllocModel::Cache PageAllocModel::AllocToCache() {
+  const uint64_t first = Find(1, 1);
+  if (first == kNone) return {};
+  Cache cache{first - first % 64, 0, 0};
+  for (uint64_t i = 0; i < 64; ++i) {
+    State& state = At(cache.page + i);
+    if (state == kUsed || state == kCached) continue;
+    cache.free |= uint64_t{1} << i;
+    if (state == kScavenged) cache.scavenged |= uint64_t{1} << i;
+    state = kCached;
+  }
+  return cache;
+}
+
+void PageAllocModel::Flush(const Cache& cache) {
+  for (uint64_t i = 0; i < 64; ++i) {
+    const uint64_t bit = uint64_t{1} << i;
+    if ((cache.free & bit) == 0) continue;
+    At(cache.page + i) = (cache.scavenged & bit) != 0 ? kScavenged : kFree;
+  }
+}
+
+PageAllocModel::Run PageAllocModel::CacheAlloc(Cache& cache, uint64_t pages) {
+  for (uint64_t i = 0; i + pages <= 64; ++i) {
+    uint64_t mask = 0;
+    for (uint64_t j = i; j < i + pages; ++j) mask |= uint64_t{1} << j;
+    if ((cache.free & mask) != mask) continue;
+    Run run{cache.page + i, 0};
+    for (uint64_t j = i; j < i + pages; ++j) {
+      if ((cache.scavenged >> j & 1) != 0) ++run.scavenged;
+      At(cache.page + j) = kUsed;
+    }
+    cache.free &= ~mask;
+    cache.scavenged &= ~mask;
+    return run;
+  }
+  return {};
+}
+
+bool PageAllocModel::GroupIsUsable(const Chunk& chunk, uint64_t group,
+                                   uint64_t os_page) {
+  for (uint64_t i = group; i < group + os_page; ++i) {
+    if (chunk[i] != kFree) return false;
+  }
+  return true;
+}
+
+PageAllocModel::Pages PageAllocModel::TakeCandidate(uint64_t pages) {
+  for (auto it = chunks_.rbegin(); it != chunks_.rend(); ++it) {
+    const Chunk& chunk = it->second;
+    uint64_t end = kChunkPages;
+    while (end > 0 && !GroupIsUsable(chunk, end - os_page_, os_page_)) {
+      end -= os_page_;
+    }
+    if (end == 0) continue;
+    uint64_t lowest = end - os_page_;
+    while (lowest > 0 && GroupIsUsable(chunk, lowest - os_page_, os_page_)) {
+      lowest -= os_page_;
+    }
+    uint64_t first = end - os_page_;
+    while (first > lowest && end - first < pages) first -= os_page_;
+    // Not a part of a free huge page: the next boundaries on both sides.
+    if (huge_page_ > os_page_ && first % huge_page_ != 0) {
+      const uint64_t below = first / huge_page_ * huge_page_;
+      if (below >= lowest && below + huge_page_ <= end) first = below;
+    }
+    const Pages taken{it->first * kChunkPages + first, end - first};
+    for (uint64_t p = taken.page; p < taken.page + taken.count; ++p) {
+      At(p) = kCached;
+    }
+    return taken;
+  }
+  return {kNone, 0};
+}
+
+void PageAllocModel::ReturnCandidate(Pages candidate, bool released) {
+  for (uint64_t i = 0; i < candidate.count; ++i) {
+    At(candidate.page + i) = released ? kScavenged : kFree;
+  }
+}
+
+std::vector<PageAllocModel::Pages> PageAllocModel::Scavenge(uint64_t pages) {
+  std::vector<Pages> all;
+  for (uint64_t released = 0; released < pages;) {
+    const Pages candidate = TakeCandidate(pages - released);
+    if (candidate.count == 0) break;
+    ReturnCandidate(candidate, /*released=*/true);
+    all.push_back(candidate);
+    released += candidate.count;
+  }
+  return all;
+}
+
+PageAllocModel::Pages PageAllocModel::UsedFrom(uint64_t page) const {
+  Pages found{kNone, 0};
+  bool from_page = false;
+  for (const auto& [chunk, states] : chunks_) {
+    for (uint64_t i = 0; i < kChunkPages; ++i) {
+      const uint64_t p = chunk * kChunkPages + i;
+      if (found.count != 0 && found.page + found.count == p) {
+        if (states[i] == kUsed) {
+          ++found.count;
+          continue;
+        }
+      }
+      if (states[i] != kUsed) continue;
+      // The first of all, then the first one at or above `page`.
+      const bool better = found.count == 0 || (!from_page && p >= page);
+      if (better) {
+        found = {p, 1};
+        from_page = p >= page;
+      }
+    }
+    if (from_page && found.page + found.count < (chunk + 1) * kChunkPages) {
+      break;
+    }
+  }
+  return found;
+}
+
+uint64_t PageAllocModel::Count(State state) const {
+  uint64_t n = 0;
+  for (const auto& [chunk, states] : chunks_) {
+    n += static_cast<uint64_t>(std::count(states.begin(), states.end(), state));
+  }
+  return n;
+}
+
+uint64_t PageAllocModel::free_pages() const {
+  return Count(kFree) + Count(kScavenged);
+}
+
+uint64_t PageAllocModel::scavenged_pages() const { return Count(kScavenged); }
+
+std::vector<PageAllocModel::Pages> PageAllocModel::GrownRanges() const {
+  std::vector<Pages> ranges;
+  for (const auto& [chunk, states] : chunks_) {
+    const uint64_t page = chunk * kChunkPages;
+    if (!ranges.empty() && ranges.back().page + ranges.back().count == page) {
+      ranges.back().count += kChunkPages;
+    } else {
+      ranges.push_back({page, kChunkPages});
+    }
+  }
+  return ranges;
+}
+
+}  // namespace tricolor::pagealloc

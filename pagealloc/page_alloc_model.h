@@ -1,0 +1,101 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// PageAllocModel: what PageAlloc and PageCache do, said as simply as possible:
+// one state for each page, and loops over pages. For tests.
+//
+// Page numbers count from the window's base. Calls that PageAlloc would stop
+// the program at are not defined here.
+
+#ifndef TRICOLOR_PAGEALLOC_PAGE_ALLOC_MODEL_H_
+#define TRICOLOR_PAGEALLOC_PAGE_ALLOC_MODEL_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "tricolor/pagealloc/palloc_bits.h"
+
+namespace tricolor::pagealloc {
+
+class PageAllocModel {
+ public:
+  static constexpr uint64_t kNone = ~uint64_t{0};
+
+  struct Run {
+    uint64_t page = kNone;
+    uint64_t scavenged = 0;
+  };
+  struct Pages {
+    uint64_t page;
+    uint64_t count;
+    friend bool operator==(const Pages&, const Pages&) = default;
+  };
+  struct Cache {
+    uint64_t page = kNone;
+    uint64_t free = 0;
+    uint64_t scavenged = 0;
+  };
+
+  // The units of scavenging, in heap pages, as in ScavengeGranularity.
+  // `window_page` is the number of the window's first page among all pages.
+  PageAllocModel(uint64_t window_page, uint64_t os_page, uint64_t huge_page)
+      : window_page_(window_page), os_page_(os_page), huge_page_(huge_page) {}
+
+  // Chunks that have been grown are skipped by IsGrown.
+  bool IsGrown(uint64_t chunk) const { return chunks_.contains(chunk); }
+  void Grow(uint64_t chunk, uint64_t count);
+
+  Run Alloc(uint64_t pages, uint64_t alignment);
+  void Free(uint64_t page, uint64_t count);
+  Cache AllocToCache();
+  void Flush(const Cache& cache);
+  Run CacheAlloc(Cache& cache, uint64_t pages);
+
+  // Marks what is to be released for `pages` pages, in order.
+  std::vector<Pages> Scavenge(uint64_t pages);
+  // The first of it only, marked as used until returned.
+  Pages TakeCandidate(uint64_t pages);
+  void ReturnCandidate(Pages candidate, bool released);
+
+  // The first range of pages in use, outside of caches, from `page` on, or
+  // from the beginning when there is none; kNone when there is none at all.
+  Pages UsedFrom(uint64_t page) const;
+
+  bool IsUsed(uint64_t page) const { return At(page) >= kUsed; }
+  bool IsScavenged(uint64_t page) const { return At(page) == kScavenged; }
+  uint64_t free_pages() const;
+  uint64_t scavenged_pages() const;
+  std::vector<Pages> GrownRanges() const;
+  // Calls f(chunk) for each chunk grown.
+  template <typename F>
+  void ForEachChunk(F f) const {
+    for (const auto& [chunk, states] : chunks_) f(chunk);
+  }
+
+ private:
+  enum State : uint8_t { kFree, kScavenged, kUsed, kCached };
+  using Chunk = std::array<State, kChunkPages>;
+
+  State At(uint64_t page) const {
+    return chunks_.at(page / kChunkPages)[page % kChunkPages];
+  }
+  State& At(uint64_t page) {
+    return chunks_.at(page / kChunkPages)[page % kChunkPages];
+  }
+  uint64_t Find(uint64_t pages, uint64_t alignment) const;
+  uint64_t Count(State state) const;
+  static bool GroupIsUsable(const Chunk& chunk, uint64_t group,
+                            uint64_t os_page);
+
+  const uint64_t window_page_;
+  const uint64_t os_page_;
+  const uint64_t huge_page_;
+  std::map<uint64_t, Chunk> chunks_;
+};
+
+}  // namespace tricolor::pagealloc
+
+#endif  // TRICOLOR_PAGEALLOC_PAGE_ALLOC_MODEL_H_
