@@ -1,0 +1,172 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// MCache: one processor's spans, a current one for each span class, and the run
+// of free slots that allocation bumps through. The fast path is inline and
+// makes no call, takes no lock and no atomic read-modify-write; all accounting,
+// zeroing and bookkeeping is done when a run is taken.
+//
+// Flush generation: a cache that is behind the heap's sweep generation holds
+// stale spans and must be flushed (PrepareForSweep) before its next allocation
+// (Go 1.12's lazy flush).
+// INV-MCACHE-1: a cached span has generation sg+3 (or sg+1 when stale) and is
+// owned by one cache. INV-MCACHE-2: the slots of a run are taken from the
+// current span of its class and have been handed to nobody.
+//
+// Go counterpart: mcache.go and the small-object half of malloc.go.
+// Used by one thread at a time: the one that holds the processor, or the
+// collector on behalf of an idle one.
+
+#ifndef TRICOLOR_MCACHE_MCACHE_H_
+#define TRICOLOR_MCACHE_MCACHE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/base/optimization.h"
+#include "tricolor/base/atomic.h"
+#include "tricolor/mcentral/mcentral.h"
+#include "tricolor/mheap/mheap.h"
+#include "tricolor/mheap/mspan.h"
+#include "tricolor/mheap/object_layout.h"
+#include "tricolor/mheap/processor_cache.h"
+#include "tricolor/mheap/span_class.h"
+#include "tricolor/mheap/type_info.h"
+
+namespace tricolor::mcache {
+
+// Whom a cache tells of allocation: the pacer. Called once a refill or large
+// object, never per object. Thread-safe; must not allocate, block or collect.
+class AllocationObserver {
+ public:
+  // The heap in use by objects has changed by `bytes`: up by a span's whole
+  // free remainder when it is cached (so that the trigger never lags), down by
+  // what was left unused when it is given back.
+  virtual void HeapLiveChanged(int64_t bytes) = 0;
+
+ protected:
+  ~AllocationObserver() = default;
+};
+
+class MCache {
+ public:
+  // Objects without pointers, smaller than this, share blocks of this size.
+  static constexpr size_t kTinySize = 16;
+  // Most bytes of slots that are zeroed and taken as one run.
+  static constexpr size_t kMaxRunBytes = 8192;
+
+  MCache(mheap::MHeap& heap, mcentral::MCentrals& centrals,
+         mheap::ProcessorCache& processor, AllocationObserver& observer);
+  // Must have been flushed.
+  ~MCache();
+  MCache(const MCache&) = delete;
+  MCache& operator=(const MCache&) = delete;
+
+  // The next free slot of the current run: zeroed, or null when the run has
+  // ended (then call AllocateSlow). `slot_bytes` is the class's slot size, a
+  // constant at most call sites.
+  void* TryAllocate(mheap::SpanClass span_class, size_t slot_bytes) {
+    Run& run = runs_[span_class.index()];
+    const uintptr_t slot = run.next;
+    const uintptr_t end = slot + slot_bytes;
+    if (ABSL_PREDICT_FALSE(end > run.limit)) return nullptr;
+    run.next = end;
+    return reinterpret_cast<void*>(slot);
+  }
+  // Takes the next run, refilling the span if needed, and allocates from it.
+  // Null when the heap is exhausted. Fatal when the cache has not been flushed
+  // since the sweep generation moved on.
+  void* AllocateSlow(mheap::SpanClass span_class);
+
+  // An object without pointers of `size` < kTinySize bytes and `align` <= 8,
+  // packed with others into a 16-byte block. Zeroed. Null when exhausted. The
+  // block lives as long as any object in it, and is what a special attached to
+  // such an address belongs to: a cleanup runs, and a weak pointer becomes
+  // null, when the whole block is dead (Go: #76007).
+  void* AllocateTiny(size_t size, size_t align);
+
+  // A large object (its own span), zeroed; `type` is stored on the span before
+  // it is returned. Null when the heap is exhausted.
+  void* AllocateLarge(const mheap::ObjectLayout& layout, const TypeInfo& type);
+
+  // What New and NewArray come down to when nothing is known at compile time:
+  // picks the layout, allocates, writes the type (header or pointer bits).
+  // Null when the heap is exhausted or the size is impossible. Objects without
+  // pointers for which UsesTinyBlock is true share blocks. `count` 0 is as 1.
+  void* Allocate(const TypeInfo& type, uint64_t count);
+
+  static constexpr bool UsesTinyBlock(const TypeInfo& type, uint64_t count) {
+    // The byte after an array's last element is the array's too.
+    return !type.has_pointers() && type.align <= 8 && type.size < kTinySize &&
+           count < kTinySize &&
+           type.size * count + (count > 1 ? 1 : 0) < kTinySize;
+  }
+
+  // World stopped, before a cycle marks: unused slots of all current runs
+  // become free again in their spans, so that conservative marking tells them
+  // from objects; forgets the tiny block.
+  void ParkRuns();
+  // World stopped: whether slots are marked when they are taken, as they must
+  // be while a cycle marks concurrently. Off at first.
+  void set_allocate_black(bool black) { allocate_black_ = black; }
+  bool allocate_black() const { return allocate_black_; }
+  // Flushes everything if the sweep generation has moved on since the last
+  // flush (at most by one cycle: more is fatal). The cache's thread calls it
+  // before its first allocation after a cycle, the collector for idle ones.
+  void PrepareForSweep();
+  // Gives all spans back to the central lists. Fatal when one of them is
+  // neither cached (sg+3) nor stale (sg+1).
+  void ReleaseAll();
+  // Brings the allocation statistics, which are otherwise only counted when a
+  // span is given back, up to date.
+  void PublishStats();
+
+  // The generation of the last flush; the next cycle may start when all caches
+  // have sg. Release by PrepareForSweep, acquire here.
+  uint32_t flush_gen() const { return flush_gen_.LoadAcquire(); }
+
+  // Fatal when an invariant is broken. By the cache's user.
+  void CheckInvariants() const;
+
+ private:
+  friend class MCacheTestPeer;
+
+  struct Run {
+    uintptr_t next = 0;
+    uintptr_t limit = 0;
+  };
+  enum class Tail : uint8_t {
+    kReturn,          // nobody can have marked its slots
+    kUnmark,          // no marker is at work; marks may be left from before
+    kLeaveAllocated,  // a marker is at work
+  };
+
+  // Null when no span can be had; nothing is cached for the class then.
+  mheap::MSpan* Refill(mheap::SpanClass span_class);
+  void GiveBack(mheap::SpanClass span_class);
+  // Ends a run: what becomes of the slots that were not handed out.
+  void EndRun(mheap::SpanClass span_class, Tail tail);
+  uint32_t UnusedSlots(mheap::SpanClass span_class) const;
+  // Counts what has been handed out of the current span since the last time.
+  void CountAllocated(mheap::SpanClass span_class);
+  void MarkTaken(mheap::MSpan& span, mheap::SlotRun run);
+  void CheckFlushed() const;
+
+  Run runs_[mheap::kSpanClasses];
+  mheap::MSpan* spans_[mheap::kSpanClasses] = {};
+  // Slots of the current span that the statistics know of.
+  uint32_t counted_[mheap::kSpanClasses] = {};
+  uintptr_t tiny_block_ = 0;
+  size_t tiny_offset_ = 0;
+  uint64_t tiny_count_ = 0;  // not yet in the statistics
+  bool allocate_black_ = false;
+  mheap::MHeap& heap_;
+  mcentral::MCentrals& centrals_;
+  mheap::ProcessorCache& processor_;
+  AllocationObserver& observer_;
+  Atomic<uint32_t> flush_gen_;
+};
+
+}  // namespace tricolor::mcache
+
+#endif  // TRICOLOR_MCACHE_MCACHE_H_

@@ -1,0 +1,342 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/sweep/sweeper.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+#include "tricolor/base/bits.h"
+#include "tricolor/base/check.h"
+#include "tricolor/mheap/processor_cache.h"
+
+namespace tricolor::sweep {
+
+using mheap::MSpan;
+using mheap::ProcessorCache;
+using mheap::SpanState;
+using mheap::Special;
+
+Sweeper::Sweeper(mheap::MHeap& heap, mcentral::MCentrals& centrals,
+                 mheap::SpecialReceiver& receiver)
+    : heap_(heap), centrals_(centrals), receiver_(receiver) {}
+
+// ---- The phase.
+
+void Sweeper::StartPhase() {
+  const uint32_t active = active_.LoadAcquire();
+  TRICOLOR_CHECK(active == kDrained,
+                 "INV-SWEEP-2: sweep phase of generation %u ends with %u "
+                 "sweepers at work, %s",
+                 heap_.sweep_gen(), active & ~kDrained,
+                 (active & kDrained) != 0 ? "drained" : "not drained");
+  for (int i = 0; i < mheap::kSpanClasses; ++i) {
+    const auto c = mheap::SpanClass::FromIndex(static_cast<uint8_t>(i));
+    centrals_.of(c).ResetUnswept();
+  }
+  heap_.AdvanceSweepGen();
+  pace_distance_.StoreRelaxed(0);
+  reclaim_index_.StoreRelaxed(0);
+  // Spans beyond this limit will have been allocated in this phase, swept.
+  reclaim_limit_.StoreRelaxed(heap_.page_words());
+  reclaim_credit_.StoreRelaxed(0);
+  cursor_.StoreRelaxed(0);
+  // Last: what Begin acquires lets a sweeper in. Pairs with Begin.
+  active_.StoreRelease(0);
+}
+
+bool Sweeper::Begin() {
+  uint32_t active = active_.LoadAcquire();
+  do {
+    if ((active & kDrained) != 0) return false;
+  } while (!active_.CompareExchangeAcquire(active, active + 1));
+  return true;
+}
+
+void Sweeper::End() {
+  // Release: pairs with Done, whose caller may advance the generation, and must
+  // not do so before this sweeper's last store.
+  const uint32_t before = active_.FetchSubAcqRel(1);
+  TRICOLOR_CHECK((before & ~kDrained) != 0,
+                 "End of a sweeper that has not begun: active word %x", before);
+}
+
+bool Sweeper::Done() const { return active_.LoadAcquire() == kDrained; }
+
+std::optional<PageCount> Sweeper::SweepOne(ProcessorCache& processor) {
+  if (!Begin()) return std::nullopt;
+  const uint32_t sg = heap_.sweep_gen();
+  std::optional<PageCount> freed;
+  while (MSpan* span = NextSpan()) {
+    if (!span->TryAcquireForSweep(sg)) continue;
+    freed = SweepAcquired(processor, *span);
+    reclaim_credit_.FetchAddRelaxed(freed->value());
+    break;
+  }
+  if (!freed.has_value()) MarkDrained();
+  End();
+  return freed;
+}
+
+// Nothing is pushed to an unswept set, so a set that was found empty stays so
+// and the cursor may go past it. A span that another sweeper has popped and not
+// yet acquired is that sweeper's, which counts as active until it is done.
+MSpan* Sweeper::NextSpan() {
+  for (uint32_t at = cursor_.LoadRelaxed(); at < kCursorEnd; ++at) {
+    const auto c = mheap::SpanClass::FromIndex(static_cast<uint8_t>(at / 2));
+    mcentral::MCentral& central = centrals_.of(c);
+    MSpan* span =
+        at % 2 == 0 ? central.PopUnsweptFull() : central.PopUnsweptPartial();
+    if (span != nullptr) {
+      AdvanceCursor(at);
+      return span;
+    }
+  }
+  AdvanceCursor(kCursorEnd);
+  return nullptr;
+}
+
+// Only forward, so that a slow sweeper does not send the others back.
+void Sweeper::AdvanceCursor(uint32_t to) {
+  uint32_t at = cursor_.LoadRelaxed();
+  while (at < to && !cursor_.CompareExchangeRelaxed(at, to)) {
+  }
+}
+
+void Sweeper::SweepAll(ProcessorCache& processor) {
+  while (SweepOne(processor).has_value()) {
+  }
+  while (!Done()) sched_yield();
+}
+
+// ---- One span.
+
+PageCount Sweeper::SweepAcquired(ProcessorCache& processor, MSpan& span) {
+  const uint32_t sg = heap_.sweep_gen();
+  const uint32_t live = CountLive(processor, span);
+  if (live == 0) {
+    // The statistics are complete before the pages can be used again.
+    const PageCount pages = span.pages();
+    pages_freed_.FetchAddRelaxed(pages.value());
+    span.set_sweep_gen(sg);
+    heap_.FreeSpan(processor, &span);
+    return pages;
+  }
+  heap_.FinishSweep(span, live);
+  // The last store to the span: from here on, whoever finds it on a set may
+  // have it.
+  span.set_sweep_gen(sg);
+  centrals_.of(span.span_class()).PushSwept(span);
+  return PageCount(0);
+}
+
+uint32_t Sweeper::SweepAndKeep(ProcessorCache& processor, MSpan& span) {
+  const uint32_t before = span.allocated();
+  const uint32_t live = CountLive(processor, span);
+  heap_.FinishSweep(span, live);
+  span.set_sweep_gen(heap_.sweep_gen());
+  return before - live;
+}
+
+uint32_t Sweeper::CountLive(ProcessorCache& processor, MSpan& span) {
+  const uint32_t sg = heap_.sweep_gen();
+  TRICOLOR_CHECK(
+      span.state() == SpanState::kInUse && span.sweep_gen() == sg - 1,
+      "sweeping span %p in state %d of generation %u, expected in use and %u",
+      span.base().pointer(), static_cast<int>(span.state()), span.sweep_gen(),
+      sg - 1);
+  const uint32_t live = span.CountMarked();
+  CheckNoZombies(span);
+  ReportDead(span);
+  CountSwept(processor, span, span.allocated() - live);
+  return live;
+}
+
+// A marked slot that is free: somebody kept a pointer to an object that was
+// found dead in an earlier cycle. Looked for before anything is cleared.
+void Sweeper::CheckNoZombies(const MSpan& span) const {
+  if (span.full()) return;
+  const mheap::MarkWord* marks = span.mark_bits();
+  for (uint32_t first = 0; first < span.slots(); first += 64) {
+    for (uint64_t bits = marks[first / 64].LoadRelaxed(); bits != 0;
+         bits &= bits - 1) {
+      const uint32_t i =
+          first + static_cast<uint32_t>(CountTrailingZeros(bits));
+      if (ABSL_PREDICT_TRUE(!span.IsFree(i))) continue;
+      char description[MSpan::kDescriptionSize];
+      Fatal("zombie: free slot %u at %p is marked; span: %s", i,
+            span.SlotAddress(i).pointer(),
+            span.Describe(description, sizeof(description)));
+    }
+  }
+}
+
+// Before the span is published, while the dead objects' memory is untouched.
+void Sweeper::ReportDead(MSpan& span) {
+  Special* special = heap_.TakeDeadSpecials(span);
+  while (special != nullptr) {
+    Special* next = special->next;  // the receiver may free the special
+    receiver_.ObjectDied(special);
+    special = next;
+  }
+}
+
+void Sweeper::CountSwept(ProcessorCache& processor, const MSpan& span,
+                         uint32_t freed) {
+  mheap::HeapStatsDelta& stats = processor.stats();
+  stats.small_freed[span.span_class().size_class()].AddOwned(freed);
+  const uint64_t bytes = freed * span.slot_size();
+  if (span.is_large() && freed != 0) stats.large_freed_bytes.AddOwned(bytes);
+  spans_swept_.FetchAddRelaxed(1);
+  pages_swept_.FetchAddRelaxed(span.pages().value());
+  if (freed == 0) return;
+  objects_freed_.FetchAddRelaxed(freed);
+  bytes_freed_.FetchAddRelaxed(bytes);
+}
+
+// Usually there is nothing to wait for. A generation of sg-1 is someone who
+// sweeps it just now; sg+1 is a cache that will be flushed before it is used;
+// sg-2 with Begin refused is someone who has taken the span from a set, and is
+// counted as active until it has swept it.
+void Sweeper::EnsureSwept(ProcessorCache& processor, MSpan& span) {
+  const uint32_t sg = heap_.sweep_gen();
+  for (;;) {
+    const bool done = Done();
+    const uint32_t gen = span.sweep_gen();
+    if (gen == sg || gen == sg + 3) return;
+    TRICOLOR_CHECK(gen == sg + 1 || gen == sg - 1 || (gen == sg - 2 && !done),
+                   "span %p has generation %u, heap generation %u, after "
+                   "everything has been swept",
+                   span.base().pointer(), gen, sg);
+    if (gen == sg - 2 && Begin()) {
+      if (span.TryAcquireForSweep(sg)) SweepAcquired(processor, span);
+      End();
+    } else {
+      sched_yield();
+    }
+  }
+}
+
+// ---- Page reclaim.
+
+PageCount Sweeper::Reclaim(ProcessorCache& processor, PageCount wanted) {
+  PageCount freed = TakeCredit(wanted);
+  while (freed < wanted) {
+    // Checked before the claim, so that the index cannot run away.
+    if (reclaim_index_.LoadRelaxed() >= reclaim_limit_.LoadRelaxed()) break;
+    const uint64_t first = reclaim_index_.FetchAddRelaxed(kReclaimWords);
+    freed += ReclaimWords(processor, first);
+    if (freed < wanted) freed += TakeCredit(wanted - freed);
+  }
+  if (freed > wanted) {
+    reclaim_credit_.FetchAddRelaxed((freed - wanted).value());
+    freed = wanted;
+  }
+  return freed;
+}
+
+// Sweeps the spans that begin in these words and have no marked object. The
+// words are read anew after each sweep: while it went on, spans may have been
+// freed and their pages reused.
+PageCount Sweeper::ReclaimWords(ProcessorCache& processor, uint64_t first) {
+  PageCount freed(0);
+  const uint32_t sg = heap_.sweep_gen();
+  const uint64_t limit =
+      std::min(first + kReclaimWords, reclaim_limit_.LoadRelaxed());
+  if (!Begin()) return freed;
+  for (uint64_t word = first; word < limit; ++word) {
+    uint64_t ahead = ~uint64_t{0};  // the bits that have not been looked at
+    for (;;) {
+      const uint64_t dead = heap_.page_in_use_word(word).LoadAcquire() &
+                            ~heap_.page_marks_word(word).LoadRelaxed() & ahead;
+      if (dead == 0) break;
+      const int bit = CountTrailingZeros(dead);
+      ahead = bit == 63 ? 0 : ~uint64_t{0} << (bit + 1);
+      const auto page = PageCount(word * 64 + static_cast<uint64_t>(bit));
+      MSpan* span = heap_.SpanOf(heap_.base() + BytesOf(page));
+      // Only a span in use that this sweep has not reached has generation sg-2:
+      // one that is freed or reused meanwhile has been swept.
+      if (span == nullptr || span->state() != SpanState::kInUse) continue;
+      if (span->TryAcquireForSweep(sg))
+        freed += SweepAcquired(processor, *span);
+    }
+  }
+  End();
+  return freed;
+}
+
+// At most `wanted` pages of what sweepers have freed for nobody in particular.
+PageCount Sweeper::TakeCredit(PageCount wanted) {
+  uint64_t credit = reclaim_credit_.LoadRelaxed();
+  uint64_t taken = 0;
+  do {
+    taken = std::min(credit, wanted.value());
+    if (taken == 0) break;
+  } while (!reclaim_credit_.CompareExchangeRelaxed(credit, credit - taken));
+  return PageCount(taken);
+}
+
+// ---- Proportional sweeping.
+
+void Sweeper::SetPace(ByteCount heap_distance) {
+  constexpr uint64_t kMaxDistance = uint64_t{1} << 60;
+  const uint64_t in_use = heap_.pages_in_use().value();
+  pace_pages_.StoreRelaxed(in_use);
+  pace_basis_.StoreRelaxed(pages_swept_.LoadRelaxed());
+  pace_charged_.StoreRelaxed(0);
+  pace_distance_.StoreRelaxed(
+      std::clamp(heap_distance.value(), uint64_t{kPageSize}, kMaxDistance));
+}
+
+// The share of the pages that is due is the share of the distance that has been
+// used up. Both are cut at the whole, so nothing can become negative or
+// overflow, wherever the heap goes.
+void Sweeper::PayForSpan(ProcessorCache& processor, ByteCount bytes) {
+  const uint64_t distance = pace_distance_.LoadRelaxed();
+  if (distance == 0) return;
+  uint64_t charged = pace_charged_.LoadRelaxed();
+  if (charged < distance) {
+    const uint64_t charge = std::min(bytes.value(), distance);
+    charged = pace_charged_.FetchAddRelaxed(charge) + charge;
+  }
+  const double share = static_cast<double>(std::min(charged, distance)) /
+                       static_cast<double>(distance);
+  const auto due = static_cast<uint64_t>(
+      share * static_cast<double>(pace_pages_.LoadRelaxed()));
+  const uint64_t basis = pace_basis_.LoadRelaxed();
+  while (pages_swept_.LoadRelaxed() - basis < due) {
+    if (!SweepOne(processor).has_value()) {
+      pace_distance_.StoreRelaxed(0);
+      return;
+    }
+  }
+}
+
+// ---- Statistics and checks.
+
+Sweeper::Stats Sweeper::stats() const {
+  return {.spans_swept = spans_swept_.LoadRelaxed(),
+          .pages_freed = pages_freed_.LoadRelaxed(),
+          .objects_freed = objects_freed_.LoadRelaxed(),
+          .bytes_freed = bytes_freed_.LoadRelaxed()};
+}
+
+void Sweeper::CheckInvariants() {
+  const uint32_t active = active_.LoadAcquire();
+  TRICOLOR_CHECK((active & ~kDrained) == 0,
+                 "%u sweepers at work, expected none", active & ~kDrained);
+  const bool done = Done();
+  const uint32_t sg = heap_.sweep_gen();
+  heap_.ForEachHeapSpan([sg, done](const MSpan& span) {
+    const uint32_t gen = span.sweep_gen();
+    const bool swept = gen == sg || gen == sg + 3;
+    const bool cached_stale = gen == sg + 1;
+    TRICOLOR_CHECK(swept || cached_stale || (gen == sg - 2 && !done),
+                   "INV-SWEEP-1: span %p has generation %u, heap generation %u,"
+                   " sweep %s",
+                   span.base().pointer(), gen, sg, done ? "done" : "under way");
+  });
+}
+
+}  // namespace tricolor::sweep

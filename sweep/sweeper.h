@@ -1,0 +1,144 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sweeper: turns the marks of the cycle that has ended into free slots and free
+// spans, span by span, lazily: on demand from the central lists, by the
+// background sweeper, by page reclaim, and all that is left before a cycle.
+//
+// The active-sweeper word holds a drained bit and the number of sweepers at
+// work: Begin fails once everything has been handed out, and sweeping is done
+// when the last sweeper leaves after that (Go: activeSweep; a sweeper that
+// started late ran into the next cycle, #45315).
+// INV-SWEEP-1: a span is swept once a cycle, by the winner of its generation.
+// INV-SWEEP-2: no sweeper is active when the generation advances.
+//
+// Go counterpart: mgcsweep.go. Thread-safe.
+
+#ifndef TRICOLOR_SWEEP_SWEEPER_H_
+#define TRICOLOR_SWEEP_SWEEPER_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/base/optimization.h"
+#include "tricolor/base/atomic.h"
+#include "tricolor/base/units.h"
+#include "tricolor/mcentral/mcentral.h"
+#include "tricolor/mheap/mheap.h"
+#include "tricolor/mheap/span_sweeper.h"
+#include "tricolor/mheap/special.h"
+
+namespace tricolor::sweep {
+
+class Sweeper final : public mheap::SpanSweeper {
+ public:
+  // All outlive the sweeper. `receiver` is told of dead objects' specials.
+  Sweeper(mheap::MHeap& heap, mcentral::MCentrals& centrals,
+          mheap::SpecialReceiver& receiver);
+
+  // World stopped, marking done: advances the heap's generation and opens the
+  // sweep phase. Fatal unless the previous phase is done.
+  void StartPhase();
+
+  // Sweeps one span, if any is left. The pages given back to the page heap (0
+  // when the span survives), or nothing when no span is left to take.
+  std::optional<PageCount> SweepOne(mheap::ProcessorCache& processor);
+  // Whether every span that no cache holds has been swept and no sweeper is at
+  // work.
+  bool Done() const;
+  // Sweeps all that is left, and waits for the other sweepers. Stale caches
+  // must have been flushed before.
+  void SweepAll(mheap::ProcessorCache& processor);
+
+  // mheap::SpanSweeper:
+  bool Begin() override;
+  void End() override;
+  uint32_t SweepAndKeep(mheap::ProcessorCache& processor,
+                        mheap::MSpan& span) override;
+  void EnsureSwept(mheap::ProcessorCache& processor,
+                   mheap::MSpan& span) override;
+  PageCount Reclaim(mheap::ProcessorCache& processor,
+                    PageCount wanted) override;
+  void PayForSpan(mheap::ProcessorCache& processor, ByteCount bytes) override;
+
+  // Proportional sweeping: everything is swept by the time that `heap_distance`
+  // more bytes of span have been taken; at least a page is assumed. Leave a
+  // margin before the next trigger. World stopped, after StartPhase.
+  void SetPace(ByteCount heap_distance);
+
+  struct Stats {
+    uint64_t spans_swept = 0;  // all phases
+    uint64_t pages_freed = 0;  // given back to the page heap, all phases
+    uint64_t objects_freed = 0;
+    uint64_t bytes_freed = 0;
+  };
+  Stats stats() const;
+
+  // Quiescent: fatal when a heap span's generation is not one of the five, or
+  // when the phase is done and a span that no cache holds has not been swept.
+  void CheckInvariants();
+
+ private:
+  friend class SweeperTestPeer;
+
+  // The active-sweeper word: this bit says that everything has been handed
+  // out; the rest counts the sweepers at work.
+  static constexpr uint32_t kDrained = uint32_t{1} << 31;
+  // The cursor counts (class, full before partial).
+  static constexpr uint32_t kCursorEnd = 2 * mheap::kSpanClasses;
+  // Page reclaim claims this many words of the page bitmaps at a time.
+  static constexpr uint64_t kReclaimWords = 8;
+
+  void MarkDrained() { active_.FetchOrAcqRel(kDrained); }
+  // An entry of the unswept sets, from where the cursor stands; null when all
+  // have been taken.
+  mheap::MSpan* NextSpan();
+  void AdvanceCursor(uint32_t to);
+
+  // Sweeps an acquired span (sg-1) that nobody keeps, and publishes it: on the
+  // swept sets, or as free pages, whose number is returned.
+  PageCount SweepAcquired(mheap::ProcessorCache& processor, mheap::MSpan& span);
+  // The part of it before publication: specials, checks, counts. Returns the
+  // number of live slots.
+  uint32_t CountLive(mheap::ProcessorCache& processor, mheap::MSpan& span);
+  void CheckNoZombies(const mheap::MSpan& span) const;
+  void ReportDead(mheap::MSpan& span);
+  void CountSwept(mheap::ProcessorCache& processor, const mheap::MSpan& span,
+                  uint32_t freed);
+
+  PageCount ReclaimWords(mheap::ProcessorCache& processor, uint64_t first);
+  PageCount TakeCredit(PageCount wanted);
+
+  mheap::MHeap& heap_;
+  mcentral::MCentrals& centrals_;
+  mheap::SpecialReceiver& receiver_;
+
+  // Acquired by Begin and Done; released by End.
+  ABSL_CACHELINE_ALIGNED Atomic<uint32_t> active_{kDrained};
+  Atomic<uint32_t> cursor_{kCursorEnd};
+
+  // Proportional sweeping. Written with the world stopped, but for the charge
+  // and for the distance, which is set to 0 (off) when nothing is left.
+  Atomic<uint64_t> pace_distance_;  // bytes
+  Atomic<uint64_t> pace_charged_;   // bytes charged since SetPace
+  Atomic<uint64_t> pace_pages_;     // to be swept within the distance
+  Atomic<uint64_t> pace_basis_;     // pages_swept_ at SetPace
+
+  // Page reclaim: the next word of the page bitmaps that nobody has claimed,
+  // the end of those that existed when the phase began, and pages that sweepers
+  // have freed and no reclaimer has taken credit for.
+  ABSL_CACHELINE_ALIGNED Atomic<uint64_t> reclaim_index_;
+  Atomic<uint64_t> reclaim_limit_;
+  Atomic<uint64_t> reclaim_credit_;
+
+  // Relaxed counters; all phases.
+  ABSL_CACHELINE_ALIGNED Atomic<uint64_t> pages_swept_;
+  Atomic<uint64_t> spans_swept_;
+  Atomic<uint64_t> pages_freed_;
+  Atomic<uint64_t> objects_freed_;
+  Atomic<uint64_t> bytes_freed_;
+};
+
+}  // namespace tricolor::sweep
+
+#endif  // TRICOLOR_SWEEP_SWEEPER_H_
