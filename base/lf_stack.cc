@@ -34,14 +34,14 @@ LfNode* Unpack(uint64_t packed) {
 }  // namespace
 
 void LfStack::Push(LfNode* node) {
-  // The pusher owns the node, and owned it since it popped it.
-  node->push_count.AddOwned(1);
-  const uint64_t packed = Pack(node, node->push_count.LoadRelaxed());
-  TRICOLOR_CHECK(node != nullptr && Unpack(packed) == node,
+  TRICOLOR_CHECK(node != nullptr && Unpack(Pack(node, 0)) == node,
                  "node %p put on lock-free stack %p is null, not aligned to "
                  "%d bytes, or beyond %d bits of address",
                  static_cast<void*>(node), static_cast<void*>(this),
                  static_cast<int>(kNodeAlignment), kAddressBits);
+  // The pusher owns the node, and has owned it since it popped it.
+  node->push_count.AddOwned(1);
+  const uint64_t packed = Pack(node, node->push_count.LoadRelaxed());
   uint64_t head = head_.LoadRelaxed();
   do {
     // Relaxed: whoever reads this link for use has acquired the head that the

@@ -78,8 +78,9 @@ class Addr {
  public:
   constexpr Addr() = default;
   constexpr explicit Addr(uint64_t value) : value_(value) {}
-  explicit Addr(const void* pointer)
-      : value_(reinterpret_cast<uintptr_t>(pointer)) {}
+  // A template, so that Addr(0) is not ambiguous.
+  template <typename T>
+  explicit Addr(T* pointer) : value_(reinterpret_cast<uintptr_t>(pointer)) {}
 
   constexpr uint64_t value() const { return value_; }
   constexpr bool is_null() const { return value_ == 0; }
