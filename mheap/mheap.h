@@ -298,9 +298,6 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // special.cc
   void CheckSpecialTarget(const MSpan& span, uint32_t object_index) const;
   void SetSpecialsBit(const MSpan& span, bool value);
-  template <typename T>
-  T* NewSpecial(FixedAlloc<T>& from, const MSpan& span, uint32_t object_index)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(special_lock_);
   WeakSpecial* NewWeakSpecial(MSpan& span, uint32_t object_index)
       ABSL_LOCKS_EXCLUDED(special_lock_);
 

@@ -40,6 +40,9 @@ namespace tricolor::mheap {
 
 enum class SpanState : uint8_t { kDead, kInUse, kManual };
 
+// For reports: without the k.
+const char* SpanStateName(SpanState state);
+
 // A run of consecutive free slots, [first, first + count).
 struct SlotRun {
   uint32_t first = 0;
@@ -183,7 +186,7 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   MSpan* list_prev = nullptr;
 
  private:
-  friend class MHeap;
+  friend class MHeap;  // and its checker
   friend class MSpanTestPeer;
 
   MSpan() = default;

@@ -38,7 +38,7 @@ class ProcessorCache {
   uint32_t cached_spans() const { return span_count_; }
 
  private:
-  friend class MHeap;
+  friend class MHeap;  // and its checker
 
   pagealloc::PageCache pages_;
   uint32_t span_count_ = 0;
