@@ -1,10 +1,10 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Stands in for libFuzzer's main where the build does not fuzz: runs the fuzz target
-// once on the empty input and once on each file that the arguments name, by
-// -seed_inputs=@LIST (a file of comma-separated paths) or directly. Other flags of
-// libFuzzer are ignored.
+// Stands in for libFuzzer's main where the build does not fuzz: runs the fuzz
+// target once on the empty input and once on each file that the arguments name,
+// by -seed_inputs=@LIST (a file of comma-separated paths) or directly. Other
+// flags of libFuzzer are ignored.
 
 #include <cstddef>
 #include <cstdint>
@@ -54,7 +54,8 @@ int main(int argc, char** argv) {
         return 1;
       }
       std::istringstream in(list);
-      for (std::string path; std::getline(in, path, ',');) paths.push_back(path);
+      for (std::string path; std::getline(in, path, ',');)
+        paths.push_back(path);
     } else if (!arg.starts_with("-")) {
       paths.emplace_back(arg);
     }
