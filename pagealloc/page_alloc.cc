@@ -141,7 +141,9 @@ PageRun PageAlloc::Alloc(PageCount pages) {
       chunks_[chunk].Allocate(found.index, static_cast<uint32_t>(count));
   free_pages_ -= count;
   scavenged_pages_ -= scavenged;
-  UpdateChunk(chunk);
+  UpdateChunk(chunk,
+              chunks_[chunk].used().SummarizeAfterSet(
+                  LeafSum(chunk), found.index, static_cast<uint32_t>(count)));
   return {AddressOfPage(chunk_page + found.index),
           BytesOf(PageCount(scavenged))};
 }
@@ -214,7 +216,7 @@ PageCache PageAlloc::AllocToCache() {
   data.AllocateBlock64(index, free);
   free_pages_ -= static_cast<uint64_t>(std::popcount(free));
   scavenged_pages_ -= static_cast<uint64_t>(std::popcount(scavenged));
-  UpdateChunk(chunk);
+  UpdateChunk(chunk, data.used().Summarize());
   const uint64_t block =
       AlignDown((chunk << kLogChunkPages) + index, PageCache::kPages);
   // The page above the block may never have been added; the block's last page
@@ -237,7 +239,8 @@ void PageAlloc::Free(Addr base, PageCount pages) {
       ReportBadFree(base, pages);
     }
     chunks_[part.chunk].Free(part.first, part.count);
-    UpdateChunk(part.chunk);
+    UpdateChunk(part.chunk, chunks_[part.chunk].used().SummarizeAfterClear(
+                                LeafSum(part.chunk), part.first, part.count));
   } else {
     FreeSlow(page, count);
   }
@@ -327,7 +330,7 @@ void PageAlloc::FreeCached(Addr base, uint64_t free, uint64_t scavenged) {
   data.FreeBlock64(index, free, scavenged);
   free_pages_ += static_cast<uint64_t>(std::popcount(free));
   scavenged_pages_ += static_cast<uint64_t>(std::popcount(scavenged));
-  UpdateChunk(chunk);
+  UpdateChunk(chunk, data.used().Summarize());
   LowerSearchPage(page + static_cast<uint64_t>(std::countr_zero(free)));
   if (free != scavenged) scavenge_index_.NoteFree(page + PageCache::kPages);
 }
@@ -335,8 +338,7 @@ void PageAlloc::FreeCached(Addr base, uint64_t free, uint64_t scavenged) {
 // ---------------------------------------------------------------------------
 // Summaries
 
-void PageAlloc::UpdateChunk(uint64_t chunk) {
-  const PallocSum sum = chunks_[chunk].used().Summarize();
+void PageAlloc::UpdateChunk(uint64_t chunk, PallocSum sum) {
   if (LeafSum(chunk) == sum) return;
   LeafSum(chunk) = sum;
   UpdateParents(chunk, chunk);
@@ -346,7 +348,7 @@ void PageAlloc::UpdateRange(uint64_t page, uint64_t count, bool used) {
   const uint64_t first = page >> kLogChunkPages;
   const uint64_t last = (page + count - 1) >> kLogChunkPages;
   if (first == last) {
-    UpdateChunk(first);
+    UpdateChunk(first, chunks_[first].used().Summarize());
     return;
   }
   LeafSum(first) = chunks_[first].used().Summarize();

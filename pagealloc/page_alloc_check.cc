@@ -199,7 +199,7 @@ void PageAlloc::SetChunkForTest(Addr chunk_base,
   }
   free_pages_ += count_free();
   scavenged_pages_ += count_scavenged();
-  UpdateChunk(chunk);
+  UpdateChunk(chunk, data.used().Summarize());
   LowerSearchPage(chunk << kLogChunkPages);
   scavenge_index_.NoteFree((chunk + 1) << kLogChunkPages);
 }

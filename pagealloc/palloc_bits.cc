@@ -181,4 +181,50 @@ PallocSum PallocBits::Summarize() const {
   return PallocSum::Pack(start, LongestInnerRun(words_, max), below);
 }
 
+ChunkRange PallocBits::ExtendOverZeros(uint32_t first, uint32_t count) const {
+  uint32_t begin = first;
+  while (begin > 0) {
+    // The bits below `begin`, moved up to the top of the word.
+    const uint32_t room = (begin - 1) % 64 + 1;
+    const uint64_t below = words_[(begin - 1) / 64] << (64 - room);
+    if (below != 0) {
+      begin -= LeadingZeros(below);
+      break;
+    }
+    begin -= room;
+  }
+  uint32_t end = first + count;
+  while (end < kChunkPages) {
+    const uint64_t above = words_[end / 64] >> (end % 64);
+    if (above != 0) {
+      end += TrailingZeros(above);
+      break;
+    }
+    end += 64 - end % 64;
+  }
+  return {begin, end - begin};
+}
+
+PallocSum PallocBits::SummarizeAfterSet(PallocSum old, uint32_t first,
+                                        uint32_t count) const {
+  const ChunkRange run = ExtendOverZeros(first, count);
+  // Without the longest run, which may or may not have been the only one of its
+  // length, the others must be looked at.
+  if (run.count == old.max()) return Summarize();
+  const bool at_start = run.first == 0;
+  const bool at_end = run.first + run.count == kChunkPages;
+  return PallocSum::Pack(at_start ? first : old.start(), old.max(),
+                         at_end ? kChunkPages - (first + count) : old.end());
+}
+
+PallocSum PallocBits::SummarizeAfterClear(PallocSum old, uint32_t first,
+                                          uint32_t count) const {
+  const ChunkRange run = ExtendOverZeros(first, count);
+  const bool at_start = run.first == 0;
+  const bool at_end = run.first + run.count == kChunkPages;
+  return PallocSum::Pack(at_start ? run.count : old.start(),
+                         std::max(old.max(), run.count),
+                         at_end ? run.count : old.end());
+}
+
 }  // namespace tricolor::pagealloc

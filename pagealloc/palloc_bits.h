@@ -86,6 +86,17 @@ class PallocBits {
   // The summary of the zeros.
   PallocSum Summarize() const;
 
+  // The range and the zeros that touch it on both sides; the bits of the range
+  // itself are not looked at.
+  ChunkRange ExtendOverZeros(uint32_t first, uint32_t count) const;
+
+  // The summary, given that it was `old` before the bits of the range, all of
+  // them zeros then, became ones; or all of them ones then, became zeros.
+  PallocSum SummarizeAfterSet(PallocSum old, uint32_t first,
+                              uint32_t count) const;
+  PallocSum SummarizeAfterClear(PallocSum old, uint32_t first,
+                                uint32_t count) const;
+
   // The aligned block of 64 pages that contains page `i`.
   uint64_t Block64(uint32_t i) const { return words_[i / 64]; }
   void SetBlock64(uint32_t i, uint64_t mask) { words_[i / 64] |= mask; }

@@ -17,6 +17,7 @@
 #define TRICOLOR_PAGEALLOC_PALLOC_SUM_H_
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 
 namespace tricolor::pagealloc {
@@ -52,26 +53,33 @@ class PallocSum {
 
   // The summary of the region made of the kFanout regions of `children`, which
   // have 2^log_child_pages pages each and are never themselves of kMaxPages.
+  //
+  // Goes from one child that is not all free to the next; what is free between
+  // them needs no look at the children in between.
   static constexpr PallocSum Merge(const PallocSum* children,
                                    unsigned log_child_pages) {
-    const uint32_t full = uint32_t{1} << log_child_pages;
+    const PallocSum full = AllFree(uint32_t{1} << log_child_pages);
+    unsigned rest = 0;  // bit i: child i is not all free
+    for (unsigned i = 0; i < kFanout; ++i) {
+      rest |= static_cast<unsigned>(children[i] != full) << i;
+    }
+    if (rest == 0) return AllFree(kFanout << log_child_pages);
+
     uint32_t start = 0;
     uint32_t max = 0;
-    uint32_t end = 0;
-    uint32_t before = 0;  // pages of the children seen
-    for (unsigned i = 0; i < kFanout; ++i) {
+    uint32_t run = 0;   // free pages that end where child `next` begins
+    unsigned next = 0;  // the child after the one looked at last
+    for (bool first = true; rest != 0; rest &= rest - 1, first = false) {
+      const auto i = static_cast<unsigned>(std::countr_zero(rest));
       const uint64_t bits = children[i].bits_;
-      const uint32_t child_start = static_cast<uint32_t>(bits) & kFieldMask;
-      const uint32_t child_max =
-          static_cast<uint32_t>(bits >> kFieldBits) & kFieldMask;
-      const uint32_t child_end =
-          static_cast<uint32_t>(bits >> (2 * kFieldBits)) & kFieldMask;
-      start += start == before ? child_start : 0;
-      max = std::max(max, std::max(child_max, end + child_start));
-      end = child_end == full ? end + full : child_end;
-      before += full;
+      run += ((i - next) << log_child_pages) + Unpack(bits, 0);
+      if (first) start = run;
+      max = std::max(max, std::max(run, Unpack(bits, 1)));
+      run = Unpack(bits, 2);
+      next = i + 1;
     }
-    return Pack(start, max, end);
+    const uint32_t end = run + ((kFanout - next) << log_child_pages);
+    return Pack(start, std::max(max, end), end);
   }
 
  private:
@@ -82,7 +90,10 @@ class PallocSum {
 
   constexpr uint32_t Field(unsigned i) const {
     if (bits_ == kAllFree) return kMaxPages;
-    return static_cast<uint32_t>(bits_ >> (i * kFieldBits)) & kFieldMask;
+    return Unpack(bits_, i);
+  }
+  static constexpr uint32_t Unpack(uint64_t bits, unsigned i) {
+    return static_cast<uint32_t>(bits >> (i * kFieldBits)) & kFieldMask;
   }
 
   uint64_t bits_ = 0;

@@ -1,0 +1,215 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What PageAlloc costs, by size of the heap and by fragmentation. All of a
+// window is grown; nothing is reserved, for no page is touched.
+
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "benchmark/benchmark.h"
+#include "tricolor/base/check.h"
+#include "tricolor/base/sys/linux_memory.h"
+#include "tricolor/base/units.h"
+#include "tricolor/pagealloc/page_alloc.h"
+#include "tricolor/pagealloc/page_cache.h"
+#include "tricolor/pagealloc/palloc_bits.h"
+
+namespace tricolor::pagealloc {
+namespace {
+
+constexpr uint64_t kChunksPerGiB = (uint64_t{1} << 30) / kChunkBytes.value();
+
+// An allocator with `gib` GiB, all of it free.
+class Heap {
+ public:
+  explicit Heap(int64_t gib)
+      : pages_(ProcessMemory(), Window(static_cast<uint64_t>(gib))) {
+    TRICOLOR_CHECK(pages_.Init(), "no memory for tables");
+    TRICOLOR_CHECK(pages_.Grow(pages_.window().base, pages_.window().size()),
+                   "no memory for tables");
+  }
+
+  // Each page is used with a chance of `percent`.
+  void Occupy(int64_t percent) {
+    std::mt19937_64 random(1);
+    std::vector<ChunkRange> used;
+    const AddrRange window = pages_.window();
+    for (Addr a = window.base; a < window.limit; a += kChunkBytes) {
+      used.clear();
+      for (uint32_t i = 0; i < kChunkPages; ++i) {
+        if (random() % 100 < static_cast<uint64_t>(percent)) {
+          used.push_back({i, 1});
+        }
+      }
+      pages_.SetChunkForTest(a, used, {});
+    }
+  }
+
+  PageAlloc& pages() { return pages_; }
+
+ private:
+  static AddrRange Window(uint64_t gib) {
+    const Addr base(uint64_t{1} << 50);
+    return {base, base + kChunkBytes * (gib * kChunksPerGiB)};
+  }
+
+  PageAlloc pages_;
+};
+
+// Allocates and frees one run again and again: the search address stays.
+void BM_AllocFree(benchmark::State& state) {
+  Heap heap(state.range(0));
+  heap.Occupy(state.range(1));
+  const PageCount pages(static_cast<uint64_t>(state.range(2)));
+  for (auto _ : state) {
+    const PageRun run = heap.pages().Alloc(pages);
+    TRICOLOR_CHECK(bool{run}, "full");
+    heap.pages().Free(run.base, pages);
+  }
+}
+BENCHMARK(BM_AllocFree)
+    ->ArgNames({"GiB", "used%", "pages"})
+    ->ArgsProduct({{64}, {0, 50}, {1, 4}})
+    ->ArgsProduct({{1, 4, 16}, {50}, {1}})
+    ->ArgsProduct({{64}, {10, 90}, {1}})
+    ->ArgsProduct({{64}, {0}, {64, 512, 4096, 1 << 18}});
+
+// Allocates pages until the heap is full; then frees them all, in random order.
+void BM_Fill(benchmark::State& state) {
+  Heap heap(state.range(0));
+  heap.Occupy(state.range(1));
+  std::mt19937_64 random(2);
+  std::vector<Addr> taken;
+  taken.reserve(1 << 19);
+  for (auto _ : state) {
+    if (taken.size() == 1 << 19) {
+      state.PauseTiming();
+      for (const Addr a : taken) heap.pages().Free(a, PageCount(1));
+      taken.clear();
+      state.ResumeTiming();
+    }
+    const PageRun run = heap.pages().Alloc(PageCount(1));
+    TRICOLOR_CHECK(bool{run}, "full");
+    taken.push_back(run.base);
+  }
+}
+BENCHMARK(BM_Fill)
+    ->ArgNames({"GiB", "used%"})
+    ->ArgsProduct({{64}, {0, 50, 90}});
+
+// Frees a random page of the heap and allocates the lowest one: the pages move
+// down through the heap, and each call goes to another chunk.
+void BM_FreeRandom(benchmark::State& state) {
+  Heap heap(state.range(0));
+  std::mt19937_64 random(3);
+  PageAlloc& pages = heap.pages();
+  const uint64_t total = pages.total_pages().value();
+  while (pages.Alloc(PageCount(kChunkPages))) {
+  }
+  std::vector<Addr> which(1 << 12);
+  for (Addr& a : which) {
+    a = pages.window().base + BytesOf(PageCount(random() % total));
+  }
+  size_t i = 0;
+  for (auto _ : state) {
+    pages.Free(which[i], PageCount(1));
+    benchmark::DoNotOptimize(pages.Alloc(PageCount(1)));
+    i = (i + 1) % which.size();
+  }
+}
+BENCHMARK(BM_FreeRandom)->ArgName("GiB")->Arg(1)->Arg(4)->Arg(16)->Arg(64);
+
+// Lower memory is full of holes that are too small.
+void BM_AllocBeyondHoles(benchmark::State& state) {
+  Heap heap(state.range(0));
+  PageAlloc& pages = heap.pages();
+  std::vector<ChunkRange> used;
+  for (uint32_t i = 0; i < kChunkPages; i += 2) used.push_back({i, 1});
+  const AddrRange window = pages.window();
+  for (Addr a = window.base; a + kChunkBytes < window.limit; a += kChunkBytes) {
+    pages.SetChunkForTest(a, used, {});
+  }
+  for (auto _ : state) {
+    const PageRun run = pages.Alloc(PageCount(4));
+    pages.Free(run.base, PageCount(4));
+  }
+}
+BENCHMARK(BM_AllocBeyondHoles)
+    ->ArgName("GiB")
+    ->Arg(1)
+    ->Arg(4)
+    ->Arg(16)
+    ->Arg(64);
+
+void BM_AllocAligned(benchmark::State& state) {
+  Heap heap(64);
+  heap.Occupy(50);
+  const PageCount alignment(static_cast<uint64_t>(state.range(0)));
+  for (auto _ : state) {
+    const PageRun run = heap.pages().AllocAligned(PageCount(4), alignment);
+    heap.pages().Free(run.base, PageCount(4));
+  }
+}
+BENCHMARK(BM_AllocAligned)->ArgName("alignment")->Arg(1)->Arg(4)->Arg(64);
+
+// Refills a cache and flushes it unused.
+void BM_CacheRefillFlush(benchmark::State& state) {
+  Heap heap(64);
+  heap.Occupy(state.range(0));
+  for (auto _ : state) {
+    PageCache cache = heap.pages().AllocToCache();
+    cache.Flush(heap.pages());
+  }
+}
+BENCHMARK(BM_CacheRefillFlush)->ArgName("used%")->Arg(0)->Arg(50);
+
+// One page from a cache, its refills included.
+void BM_CacheAlloc(benchmark::State& state) {
+  Heap heap(64);
+  PageCache cache;
+  std::vector<Addr> taken;
+  taken.reserve(1 << 19);
+  for (auto _ : state) {
+    if (taken.size() == 1 << 19) {
+      state.PauseTiming();
+      for (const Addr a : taken) heap.pages().Free(a, PageCount(1));
+      taken.clear();
+      state.ResumeTiming();
+    }
+    if (cache.Empty()) cache = heap.pages().AllocToCache();
+    taken.push_back(cache.Alloc(PageCount(1)).base);
+  }
+  cache.Flush(heap.pages());
+}
+BENCHMARK(BM_CacheAlloc);
+
+void BM_Summarize(benchmark::State& state) {
+  std::mt19937_64 random(4);
+  PallocBits bits;
+  for (uint32_t i = 0; i < kChunkPages; ++i) {
+    if (random() % 100 < static_cast<uint64_t>(state.range(0))) {
+      bits.SetRange(i, 1);
+    }
+  }
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(bits);
+    benchmark::DoNotOptimize(bits.Summarize());
+  }
+}
+BENCHMARK(BM_Summarize)->ArgName("used%")->Arg(0)->Arg(5)->Arg(50)->Arg(95);
+
+void BM_Merge(benchmark::State& state) {
+  PallocSum children[PallocSum::kFanout];
+  for (PallocSum& c : children) c = PallocSum::AllFree(kChunkPages);
+  children[0] = PallocSum::Pack(0, 511, 511);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(children);
+    benchmark::DoNotOptimize(PallocSum::Merge(children, kLogChunkPages));
+  }
+}
+BENCHMARK(BM_Merge);
+
+}  // namespace
+}  // namespace tricolor::pagealloc
