@@ -7,7 +7,7 @@
 
 #include "tricolor/base/bits.h"
 #include "tricolor/base/check.h"
-#include "tricolor/mcache/allocate-inl.h"
+#include "tricolor/mcache/slot_type.h"
 #include "tricolor/mheap/size_classes.h"
 
 namespace tricolor::mcache {
@@ -56,12 +56,24 @@ void* MCache::AllocateSlow(SpanClass span_class) {
                    "span %p has %u of %u slots allocated and none free",
                    span->base().pointer(), span->allocated(), span->slots());
     if (allocate_black_) MarkTaken(*span, taken);
-    run.next = span->SlotAddress(taken.first).value();
-    run.limit = span->SlotAddress(taken.first + taken.count).value();
+    run = {.next = span->SlotAddress(taken.first).value(),
+           .limit = span->SlotAddress(taken.first + taken.count).value()};
   }
   const uintptr_t slot = run.next;
   run.next += span->slot_size();
   return reinterpret_cast<void*>(slot);
+}
+
+void* MCache::AllocateSlow(SpanClass span_class, uint64_t pointer_bits) {
+  void* slot = AllocateSlow(span_class);
+  if (slot == nullptr || span_class.kind() != mheap::SpanKind::kPointerBitmap) {
+    return slot;
+  }
+  Run& run = runs_[span_class.index()];
+  WritePointerBitsOfRun(reinterpret_cast<uintptr_t>(slot), run.limit,
+                        span_class.slot_size(), pointer_bits);
+  run.pointer_bits = pointer_bits;
+  return slot;
 }
 
 // The whole free part of the new span counts as live at once, so that the
@@ -170,19 +182,18 @@ void* MCache::Allocate(const TypeInfo& type, uint64_t count) {
   if (!result.ok) return nullptr;
   const mheap::ObjectLayout& layout = result.layout;
   if (layout.span_class.is_large()) return AllocateLarge(layout, type);
+  const bool has_bits =
+      layout.span_class.kind() == mheap::SpanKind::kPointerBitmap;
+  const uint64_t bits = has_bits ? mheap::SlotPointerBits(type, count) : 0;
   void* slot = TryAllocate(layout.span_class, layout.slot_bytes);
-  if (slot == nullptr) slot = AllocateSlow(layout.span_class);
-  if (slot == nullptr) return nullptr;
-  switch (layout.span_class.kind()) {
-    case mheap::SpanKind::kPointerBitmap:
-      WritePointerBits(slot, layout.slot_bytes,
-                       mheap::SlotPointerBits(type, count));
-      break;
-    case mheap::SpanKind::kTypeHeader:
-      WriteTypeHeader(slot, type);
-      break;
-    case mheap::SpanKind::kNoScan:
-      break;
+  if (slot == nullptr) {
+    slot = AllocateSlow(layout.span_class, bits);
+    if (slot == nullptr) return nullptr;
+  } else if (has_bits && !RunHasPointerBits(layout.span_class, bits)) {
+    WritePointerBits(slot, layout.slot_bytes, bits);
+  }
+  if (layout.span_class.kind() == mheap::SpanKind::kTypeHeader) {
+    WriteTypeHeader(slot, type);
   }
   return static_cast<char*>(slot) + layout.payload_offset;
 }

@@ -70,6 +70,7 @@ class MCache {
     const uintptr_t slot = run.next;
     const uintptr_t end = slot + slot_bytes;
     if (ABSL_PREDICT_FALSE(end > run.limit)) return nullptr;
+    ABSL_ASSUME(slot != 0);
     run.next = end;
     return reinterpret_cast<void*>(slot);
   }
@@ -77,6 +78,13 @@ class MCache {
   // Null when the heap is exhausted. Fatal when the cache has not been flushed
   // since the sweep generation moved on.
   void* AllocateSlow(mheap::SpanClass span_class);
+  // The same, and gives all slots of the run these pointer bits at once, if the
+  // class is of kPointerBitmap: most objects of a run are of one type.
+  void* AllocateSlow(mheap::SpanClass span_class, uint64_t pointer_bits);
+  // Whether a slot that TryAllocate returns has these pointer bits already.
+  bool RunHasPointerBits(mheap::SpanClass span_class, uint64_t bits) const {
+    return bits != 0 && runs_[span_class.index()].pointer_bits == bits;
+  }
 
   // An object without pointers of `size` < kTinySize bytes and `align` <= 8,
   // packed with others into a 16-byte block. Zeroed. Null when exhausted. The
@@ -134,6 +142,8 @@ class MCache {
   struct Run {
     uintptr_t next = 0;
     uintptr_t limit = 0;
+    // kPointerBitmap: what each slot from `next` on has; 0: not known.
+    uint64_t pointer_bits = 0;
   };
   enum class Tail : uint8_t {
     kReturn,          // nobody can have marked its slots
