@@ -41,8 +41,11 @@ constinit thread_local HeldLocks held_locks;
 
 const void* Id(const Mutex* mutex) { return mutex; }
 
+// The three below do nothing in release builds.
+
 // Ranks rise in the list, so its last entry has the greatest one.
 void CheckRank(const Mutex* mutex) {
+  if constexpr (!kCheckRanks) return;
   const HeldLocks& held = held_locks;
   if (held.count == 0) return;
   const Mutex* last = held.locks[held.count - 1];
@@ -53,11 +56,13 @@ void CheckRank(const Mutex* mutex) {
 }
 
 void NoteTaken(const Mutex* mutex) {
+  if constexpr (!kCheckRanks) return;
   HeldLocks& held = held_locks;
   held.locks[held.count++] = mutex;
 }
 
 void NoteReleased(const Mutex* mutex) {
+  if constexpr (!kCheckRanks) return;
   HeldLocks& held = held_locks;
   const int index = held.Find(mutex);
   TRICOLOR_CHECK(index >= 0,
@@ -73,22 +78,20 @@ void NoteReleased(const Mutex* mutex) {
 }  // namespace
 
 void Mutex::Lock() {
-  if constexpr (kCheckRanks) CheckRank(this);
+  CheckRank(this);
   mutex_.lock();
-  if constexpr (kCheckRanks) NoteTaken(this);
+  NoteTaken(this);
 }
 
 void Mutex::Unlock() {
-  if constexpr (kCheckRanks) NoteReleased(this);
+  NoteReleased(this);
   mutex_.unlock();
 }
 
 bool Mutex::TryLock() {
-  if constexpr (kCheckRanks) CheckRank(this);
+  CheckRank(this);
   const bool taken = mutex_.try_lock();
-  if constexpr (kCheckRanks) {
-    if (taken) NoteTaken(this);
-  }
+  if (taken) NoteTaken(this);
   return taken;
 }
 
@@ -105,28 +108,24 @@ void Mutex::AssertHeld() const {
 // locks is kept by hand around them.
 
 void CondVar::Wait(Mutex& mutex) {
-  if constexpr (kCheckRanks) NoteReleased(&mutex);
+  NoteReleased(&mutex);
   std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
   condition_.wait(lock);
   lock.release();
-  if constexpr (kCheckRanks) {
-    CheckRank(&mutex);
-    NoteTaken(&mutex);
-  }
+  CheckRank(&mutex);
+  NoteTaken(&mutex);
 }
 
 bool CondVar::WaitFor(Mutex& mutex, int64_t nanoseconds) {
   // A quarter of the range keeps `now + limit` from overflowing.
   constexpr int64_t kLongest = std::numeric_limits<int64_t>::max() / 4;
   const std::chrono::nanoseconds limit(std::min(nanoseconds, kLongest));
-  if constexpr (kCheckRanks) NoteReleased(&mutex);
+  NoteReleased(&mutex);
   std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
   const std::cv_status status = condition_.wait_for(lock, limit);
   lock.release();
-  if constexpr (kCheckRanks) {
-    CheckRank(&mutex);
-    NoteTaken(&mutex);
-  }
+  CheckRank(&mutex);
+  NoteTaken(&mutex);
   return status == std::cv_status::no_timeout;
 }
 
