@@ -1,0 +1,91 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Heap: a garbage-collected heap. This header is all that most programs
+// include.
+//
+//   tricolor::Heap heap;
+//   tricolor::Mutator mutator(heap);          // attach this thread
+//   Node* node = mutator.New<Node>(...);      // kept alive by this variable
+//   node->next = mutator.New<Node>(...);      // a Ptr<Node>, by TRICOLOR_TRACE
+//   tricolor::Root<Node> root(node);          // or by a Root, anywhere
+//
+// Any number of heaps live in one process; a pointer from one heap into another
+// keeps nothing alive. A heap outlives its mutators, roots, weak pointers and
+// cleanup handles; destroying it while a thread is attached or a Root holds an
+// object is fatal. Its cleanups that have not run are dropped.
+//
+// Go counterpart: the runtime package's view of the heap. Thread-safe.
+
+#ifndef TRICOLOR_RUNTIME_HEAP_H_
+#define TRICOLOR_RUNTIME_HEAP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "tricolor/runtime/cleanup.h"
+#include "tricolor/runtime/heap_options.h"
+#include "tricolor/runtime/mem_stats.h"
+#include "tricolor/runtime/mutator.h"
+#include "tricolor/runtime/ptr.h"
+#include "tricolor/runtime/root.h"
+#include "tricolor/runtime/trace.h"
+#include "tricolor/runtime/type_info_of.h"
+#include "tricolor/runtime/weak.h"
+
+namespace tricolor {
+
+class Heap {
+ public:
+  // Fatal when the system refuses the memory to begin with; see Create.
+  explicit Heap(const HeapOptions& options = {});
+  static absl::StatusOr<std::unique_ptr<Heap>> Create(
+      const HeapOptions& options = {});
+  ~Heap();
+  Heap(const Heap&) = delete;
+  Heap& operator=(const Heap&) = delete;
+
+  // Collects all garbage that exists when it is called: marks and sweeps before
+  // it returns. Callers that come at the same time share one collection. The
+  // calling thread may be attached or not.
+  void Collect();
+  // Collects, and gives all free memory back to the OS.
+  void FreeOsMemory();
+
+  // Each returns the value before. They take effect at once, by a new goal.
+  int SetGcPercent(int percent);
+  // Negative: only returns the present limit.
+  int64_t SetMemoryLimit(int64_t bytes);
+
+  // Stops the world for a moment.
+  MemStats ReadMemStats();
+
+  // Every aligned word of [begin, begin + bytes) that points into an object
+  // keeps it, until RemoveRootRange(begin). Fatal: empty, or known already;
+  // for Remove: unknown.
+  void AddRootRange(const void* begin, size_t bytes);
+  void RemoveRootRange(const void* begin);
+
+  // Calls the cleanups that wait, on this thread, until none does; returns how
+  // many it called.
+  size_t RunCleanups();
+
+  // The heap that an address lies in (one that may hold objects), or null.
+  static Heap* Of(const void* p);
+
+  // Stops the world, and checks every floor; fatal when something is broken.
+  void CheckInvariants();
+
+  runtime::HeapCore& core() { return *core_; }
+
+ private:
+  explicit Heap(std::unique_ptr<runtime::HeapCore> core);
+
+  std::unique_ptr<runtime::HeapCore> core_;
+};
+
+}  // namespace tricolor
+
+#endif  // TRICOLOR_RUNTIME_HEAP_H_

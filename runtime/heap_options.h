@@ -1,0 +1,56 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a Heap can be told when it is made. Every field has a default that suits
+// a program which says nothing.
+//
+// Go counterpart: GOGC, GOMEMLIMIT, GOMAXPROCS, GODEBUG. A plain value.
+
+#ifndef TRICOLOR_RUNTIME_HEAP_OPTIONS_H_
+#define TRICOLOR_RUNTIME_HEAP_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "tricolor/base/os_memory.h"
+
+namespace tricolor {
+
+struct HeapOptions {
+  // A collection starts when the heap has grown by this many percent of what
+  // was live after the last one. Negative: only by request, or by the limit.
+  int gc_percent = 100;
+  // Soft limit on the memory that the heap holds, in bytes. Collections start
+  // earlier, and memory goes back to the OS, to stay below it.
+  int64_t memory_limit = std::numeric_limits<int64_t>::max();
+  // No collection starts by itself below min_heap_bytes * gc_percent / 100.
+  int64_t min_heap_bytes = 4 << 20;
+  // Hard limit: the most bytes of objects' memory that are ever mapped;
+  // allocation fails beyond. Rounded up to the heap's unit of growth, 4 MiB.
+  size_t max_heap_bytes = std::numeric_limits<size_t>::max();
+  // Address space to reserve, which costs no memory; halved until the OS grants
+  // it.
+  size_t reservation_bytes = size_t{1} << 40;
+  // Threads that mark, with the one that runs the collection. 0: one for each
+  // CPU, at most 4.
+  int gc_threads = 0;
+  // Whether words on stacks and in registers that look like pointers keep
+  // objects. Off is the exact mode: only Root and AddRootRange keep objects.
+  bool conservative_stacks = true;
+  // Whether a thread sweeps after each collection. Off: only allocation and the
+  // next collection do.
+  bool background_sweep = true;
+  // Whether cleanups run on a thread of the heap's. Off: the program calls
+  // Heap::RunCleanups.
+  bool cleanup_thread = true;
+  // Where memory comes from; it outlives the heap. Null: the process's own.
+  OsMemory* os = nullptr;
+  // Switches as in "gctrace=1". Null: those of the environment variable
+  // TRICOLOR_DEBUG.
+  const char* debug = nullptr;
+};
+
+}  // namespace tricolor
+
+#endif  // TRICOLOR_RUNTIME_HEAP_OPTIONS_H_

@@ -1,0 +1,99 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Processor: what a thread needs to allocate without locks, the parts of all
+// floors in one object. A Mutator has one while it is attached; the collector's
+// own threads have theirs. Processors are reused and live as long as the heap;
+// an idle one is retired: it holds no spans, pages or span structures.
+//
+// Go counterpart: p, with its mcache and page cache. Used by one thread at a
+// time: its holder's, or the collector's while the holder is claimed.
+
+#ifndef TRICOLOR_RUNTIME_PROCESSOR_H_
+#define TRICOLOR_RUNTIME_PROCESSOR_H_
+
+#include "absl/base/optimization.h"
+#include "tricolor/mcache/mcache.h"
+#include "tricolor/mcentral/mcentral.h"
+#include "tricolor/mheap/mheap.h"
+#include "tricolor/mheap/processor_cache.h"
+
+namespace tricolor::runtime {
+
+// What processors are made of; all of it outlives them.
+struct ProcessorParts {
+  mheap::MHeap& heap;
+  mcentral::MCentrals& centrals;
+  mcache::AllocationObserver& observer;
+};
+
+class ABSL_CACHELINE_ALIGNED Processor {
+ public:
+  // Active at first.
+  explicit Processor(const ProcessorParts& parts)
+      : heap_(parts.heap),
+        cache_(parts.heap, parts.centrals, pages_, parts.observer) {
+    Activate();
+  }
+  ~Processor() {
+    if (active_) Retire();
+  }
+  Processor(const Processor&) = delete;
+  Processor& operator=(const Processor&) = delete;
+
+  mcache::MCache& cache() { return cache_; }
+  // The page heap's part.
+  mheap::ProcessorCache& pages() { return pages_; }
+
+  void Activate() {
+    heap_.AttachProcessor(pages_);
+    active_ = true;
+  }
+  // Gives everything back. The statistics stay.
+  void Retire() {
+    cache_.PrepareForSweep();
+    cache_.ReleaseAll();
+    heap_.ReleaseProcessor(pages_);
+    active_ = false;
+  }
+
+ private:
+  friend class ProcessorPool;
+
+  mheap::MHeap& heap_;
+  mheap::ProcessorCache pages_;
+  mcache::MCache cache_;
+  bool active_ = false;
+  Processor* next_idle_ = nullptr;  // of the pool
+  Processor* next_ = nullptr;
+};
+
+// All processors of a heap's mutators. Guarded by its owner's lock.
+class ProcessorPool {
+ public:
+  explicit ProcessorPool(const ProcessorParts& parts) : parts_(parts) {}
+  // All processors are idle.
+  ~ProcessorPool();
+  ProcessorPool(const ProcessorPool&) = delete;
+  ProcessorPool& operator=(const ProcessorPool&) = delete;
+
+  // An active one: an idle one or a new one (malloc).
+  Processor* Take();
+  // `processor` has been retired.
+  void Put(Processor* processor);
+
+  // Every processor, idle ones too.
+  template <typename Visit>
+  void ForEach(Visit visit) {
+    for (Processor* p = all_; p != nullptr; p = p->next_) visit(*p);
+  }
+
+ private:
+  const ProcessorParts parts_;
+  Processor* all_ = nullptr;
+  Processor* idle_ = nullptr;
+};
+
+}  // namespace tricolor::runtime
+
+#endif  // TRICOLOR_RUNTIME_PROCESSOR_H_

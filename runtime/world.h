@@ -1,0 +1,168 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// World: the mutators of a heap, and how the collector stops them all.
+//
+// A mutator is in one of three states (README.md has the picture):
+//   kManaged  its thread may touch the heap; the collector must wait for it
+//   kNative   its thread does not touch the heap, and has left a snapshot of
+//   its
+//             stack: parked at a safepoint, in a NativeScope, or collecting
+//   kClaimed  was native; the collector acts on its processor and stack, and
+//             leaving native code waits
+// The world is stopped when every mutator is claimed. Attaching waits while it
+// is being stopped. docs/runtime.md proves the protocol by its interleavings.
+//
+// INV-RUNTIME-1: only a kManaged mutator's thread, or who claimed it, uses its
+// processor. INV-RUNTIME-2: while the world is stopped no mutator is kManaged.
+//
+// Go counterpart: stopTheWorld, entersyscall, exitsyscall in proc.go.
+// Thread-safe; "world stopped" is a capability of the thread-safety analysis.
+
+#ifndef TRICOLOR_RUNTIME_WORLD_H_
+#define TRICOLOR_RUNTIME_WORLD_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/base/attributes.h"
+#include "absl/base/thread_annotations.h"
+#include "tricolor/base/atomic.h"
+#include "tricolor/base/mutex.h"
+#include "tricolor/runtime/processor.h"
+#include "tricolor/runtime/root_table.h"
+#include "tricolor/runtime/stack_scan.h"
+
+namespace tricolor {
+class Mutator;
+}  // namespace tricolor
+
+namespace tricolor::runtime {
+
+class World;
+
+enum class MutatorState : uint32_t { kManaged, kNative, kClaimed };
+
+// What the collector asks of a mutator, as bits of MutatorContext::poll.
+inline constexpr uint32_t kPollStop = 1;   // park at the next safepoint
+inline constexpr uint32_t kPollFlush = 2;  // flush the cache: a sweep has begun
+
+// The world's view of a Mutator. Its own thread's, but for what is said.
+struct MutatorContext {
+  StackSnapshot stack;  // first: the assembly knows its address as this one's
+  // Set and cleared by the world; read at every safepoint.
+  Atomic<uint32_t> poll;
+  Atomic<MutatorState> state{MutatorState::kManaged};
+  Processor* processor = nullptr;
+  World* world = nullptr;
+  Mutator* mutator = nullptr;
+  RootSlotCache root_slots;
+  const void* thread = nullptr;  // ThreadToken() of its thread
+  int native_scopes = 0;         // that are open, nested
+  MutatorContext* next_of_thread = nullptr;
+  // The world's list, guarded by its mutex.
+  MutatorContext* next = nullptr;
+  MutatorContext* prev = nullptr;
+};
+
+// Stores the callee-saved registers and the stack pointer of the caller into
+// *context (its stack), then enters native state. Everything its callers keep
+// across the call is then in the snapshot or on the stack above.
+extern "C" void tricolor_enter_native(MutatorContext* context);
+
+// Differs for every thread that lives.
+const void* ThreadToken();
+// The attached mutators of the calling thread, linked by next_of_thread.
+MutatorContext* MutatorsOfThread();
+// That of the calling thread for `world`, or null.
+MutatorContext* MutatorOfThread(const World& world);
+
+// "The world is stopped", for the analysis; takes no space or time.
+class ABSL_LOCKABLE WorldStopped {
+ public:
+  void Acquire() ABSL_EXCLUSIVE_LOCK_FUNCTION() {}
+  void Release() ABSL_UNLOCK_FUNCTION() {}
+  // By threads that work for the one that stopped the world.
+  void Assert() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
+};
+
+class World {
+ public:
+  explicit World(const ProcessorParts& parts) : processors_(parts) {}
+  // Fatal when a mutator is attached.
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  // ---- Mutators, on their own threads.
+  // Gives `context` a processor, and puts it on the world's and its thread's
+  // list, managed. Waits while the world is stopped. Fatal when the thread has
+  // a mutator here already.
+  void Attach(MutatorContext& context, Mutator* mutator);
+  // Managed. Flushes the processor.
+  void Detach(MutatorContext& context);
+  // Of a managed mutator whose poll word is not 0: flushes, parks.
+  void Poll(MutatorContext& context);
+  // Flushes the cache if a cycle has asked for it. Managed.
+  void FlushOwn(MutatorContext& context);
+  // kManaged -> kNative, with a complete snapshot of the stack.
+  void EnterNative(MutatorContext& context);
+  // kNative -> kManaged; waits while claimed.
+  void LeaveNative(MutatorContext& context);
+
+  // ---- The collector: one thread at a time, no mutator of which is managed.
+  void Stop() ABSL_EXCLUSIVE_LOCK_FUNCTION(stopped_);
+  void Start() ABSL_UNLOCK_FUNCTION(stopped_);
+  // Returns when every mutator that kPollFlush is set for has been flushed, by
+  // its own thread or, if that is native, by the caller.
+  void FinishFlush();
+
+  // ---- With the world stopped.
+  WorldStopped& stopped() ABSL_LOCK_RETURNED(stopped_) { return stopped_; }
+  template <typename Visit>
+  void ForEachMutator(Visit visit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_) {
+    MutexLock lock(mutex_);
+    for (MutatorContext* m = mutators_; m != nullptr; m = m->next) visit(*m);
+  }
+  // Idle ones too.
+  template <typename Visit>
+  void ForEachProcessor(Visit visit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_) {
+    MutexLock lock(mutex_);
+    processors_.ForEach(visit);
+  }
+  // After the sweep generation has advanced: every mutator is to flush.
+  void RequestFlush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+
+  size_t mutator_count() const;
+  // Fatal when INV-RUNTIME-2 or the list is broken.
+  void CheckInvariants() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+
+ private:
+  static bool Claim(MutatorContext& context);
+  void Unclaim(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AnswerStop(MutatorContext& context);
+  void AnswerFlush(MutatorContext& context);
+  MutatorContext* ClaimToFlush();
+  void AwaitRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  WorldStopped stopped_;
+  mutable Mutex mutex_{LockRank::kWorld};
+  // Signalled when the last mutator to be stopped is, and when one has flushed
+  // while the collector waits for that.
+  CondVar collector_wakes_;
+  // Signalled when a mutator is no longer claimed, or the world runs again.
+  CondVar mutators_wake_;
+  ProcessorPool processors_ ABSL_GUARDED_BY(mutex_);
+  MutatorContext* mutators_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  size_t mutator_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Set from the request to stop until the start.
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  // Mutators that have still to be claimed.
+  size_t running_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Whether the collector waits for flushes. Written under the mutex.
+  Atomic<bool> flush_awaited_;
+};
+
+}  // namespace tricolor::runtime
+
+#endif  // TRICOLOR_RUNTIME_WORLD_H_
