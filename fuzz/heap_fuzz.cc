@@ -1,0 +1,107 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs a program of typed operations on a whole heap and on a model of it.
+// When a check fails, the operations so far are printed as C++ that can be
+// pasted into tests/heap_regression_test.cc.
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tricolor/base/check.h"
+#include "tricolor/fuzz/byte_source.h"
+#include "tricolor/fuzz/shadow_heap.h"
+
+namespace tricolor::fuzz {
+namespace {
+
+constexpr int kMaxOperations = 400;
+
+// The operations of the running program, one C++ statement a line.
+std::string& Program() {
+  static auto& program = *new std::string;
+  return program;
+}
+
+void PrintProgram(const char*) {
+  std::fprintf(stderr, "  ShadowHeap heap;\n%s", Program().c_str());
+}
+
+// Calls a member of ShadowHeap and notes the call.
+template <typename... Args>
+void Do(ShadowHeap& heap, const char* name,
+        void (ShadowHeap::*operation)(Args...), Args... args) {
+  std::string list;
+  (absl::StrAppend(&list, list.empty() ? "" : ", ", args), ...);
+  absl::StrAppend(&Program(), "  heap.", name, "(", list, ");\n");
+  (heap.*operation)(args...);
+}
+
+#define DO(operation, ...) \
+  Do(heap, #operation, &ShadowHeap::operation __VA_OPT__(, ) __VA_ARGS__)
+
+void Step(ShadowHeap& heap, ByteSource& in) {
+  const auto number = [&in] { return uint32_t{in.Byte()}; };
+  // Arguments are read one by one: their order of evaluation is unspecified.
+  const uint32_t operation = in.Below(16);
+  const uint32_t a = number();
+  const uint32_t b = number();
+  switch (operation) {
+    case 0:
+    case 1:
+    case 2:
+    case 3: {
+      const uint32_t root = number();
+      return DO(Allocate, a, b, root);
+    }
+    case 4:
+    case 5:
+    case 6: {
+      const uint32_t to = number();
+      const uint32_t offset = in.Below(65536);
+      return DO(Link, a, b, to, offset);
+    }
+    case 7: {
+      const uint32_t to = number();
+      return DO(Follow, a, b, to);
+    }
+    case 8:
+      return DO(CopyRoot, a, b);
+    case 9:
+      return DO(DropRoot, a);
+    case 10:
+      return DO(AllocateGarbage, a, b);
+    case 11:
+      return DO(MakeWeak, a);
+    case 12:
+      return b % 3 == 0 ? DO(StopCleanup, a) : DO(AddCleanup, a);
+    case 13:
+      return DO(Collect);
+    case 14:
+      return b % 8 == 0 ? DO(FreeOsMemory) : DO(SetGcPercent, a);
+    default:
+      return DO(CheckReachable);
+  }
+}
+
+}  // namespace
+}  // namespace tricolor::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using tricolor::fuzz::ShadowHeap;
+  tricolor::fuzz::Program().clear();
+  tricolor::SetFatalHook(&tricolor::fuzz::PrintProgram);
+  ShadowHeap heap;
+  tricolor::fuzz::ByteSource in(data, size);
+  for (int i = 0; i < tricolor::fuzz::kMaxOperations && !in.empty(); ++i) {
+    tricolor::fuzz::Step(heap, in);
+  }
+  heap.Collect();
+  for (uint32_t root = 0; root < ShadowHeap::kRoots; ++root) {
+    heap.DropRoot(root);
+  }
+  heap.Collect();  // and now nothing is left
+  return 0;
+}
