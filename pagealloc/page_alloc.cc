@@ -137,15 +137,7 @@ PageRun PageAlloc::Alloc(PageCount pages) {
                  LeafSum(chunk).max());
   const uint64_t chunk_page = chunk << kLogChunkPages;
   search_page_ = chunk_page + found.first_free;
-  const uint32_t scavenged =
-      chunks_[chunk].Allocate(found.index, static_cast<uint32_t>(count));
-  free_pages_ -= count;
-  scavenged_pages_ -= scavenged;
-  UpdateChunk(chunk,
-              chunks_[chunk].used().SummarizeAfterSet(
-                  LeafSum(chunk), found.index, static_cast<uint32_t>(count)));
-  return {AddressOfPage(chunk_page + found.index),
-          BytesOf(PageCount(scavenged))};
+  return TakeInChunk(chunk, found.index, static_cast<uint32_t>(count));
 }
 
 PageRun PageAlloc::AllocSlow(uint64_t count) {
@@ -177,14 +169,29 @@ PageRun PageAlloc::AllocAligned(PageCount pages, PageCount alignment) {
   return {};
 }
 
-// Marks a run of free pages, which may cross chunks, as allocated.
+// Marks free pages as allocated.
+PageRun PageAlloc::TakeInChunk(uint64_t chunk, uint32_t first, uint32_t count) {
+  PallocData& data = chunks_[chunk];
+  const uint32_t scavenged = data.Allocate(first, count);
+  free_pages_ -= count;
+  scavenged_pages_ -= scavenged;
+  UpdateAfterSet(chunk,
+                 data.used().SummarizeAfterSet(LeafSum(chunk), first, count));
+  return {AddressOfPage((chunk << kLogChunkPages) + first),
+          BytesOf(PageCount(scavenged))};
+}
+
 PageRun PageAlloc::Take(uint64_t page, uint64_t count) {
+  const ChunkPart part = FirstPart(page, count);
+  if (part.count == count) {
+    return TakeInChunk(part.chunk, part.first, part.count);
+  }
   uint64_t scavenged = 0;
   for (uint64_t p = page, left = count; left != 0;) {
-    const ChunkPart part = FirstPart(p, left);
-    scavenged += chunks_[part.chunk].Allocate(part.first, part.count);
-    p += part.count;
-    left -= part.count;
+    const ChunkPart next = FirstPart(p, left);
+    scavenged += chunks_[next.chunk].Allocate(next.first, next.count);
+    p += next.count;
+    left -= next.count;
   }
   free_pages_ -= count;
   scavenged_pages_ -= scavenged;
@@ -216,7 +223,7 @@ PageCache PageAlloc::AllocToCache() {
   data.AllocateBlock64(index, free);
   free_pages_ -= static_cast<uint64_t>(std::popcount(free));
   scavenged_pages_ -= static_cast<uint64_t>(std::popcount(scavenged));
-  UpdateChunk(chunk, data.used().Summarize());
+  UpdateAfterSet(chunk, data.used().Summarize());
   const uint64_t block =
       AlignDown((chunk << kLogChunkPages) + index, PageCache::kPages);
   // The page above the block may never have been added; the block's last page
@@ -239,8 +246,9 @@ void PageAlloc::Free(Addr base, PageCount pages) {
       ReportBadFree(base, pages);
     }
     chunks_[part.chunk].Free(part.first, part.count);
-    UpdateChunk(part.chunk, chunks_[part.chunk].used().SummarizeAfterClear(
-                                LeafSum(part.chunk), part.first, part.count));
+    UpdateAfterClear(part.chunk,
+                     chunks_[part.chunk].used().SummarizeAfterClear(
+                         LeafSum(part.chunk), part.first, part.count));
   } else {
     FreeSlow(page, count);
   }
@@ -330,7 +338,7 @@ void PageAlloc::FreeCached(Addr base, uint64_t free, uint64_t scavenged) {
   data.FreeBlock64(index, free, scavenged);
   free_pages_ += static_cast<uint64_t>(std::popcount(free));
   scavenged_pages_ += static_cast<uint64_t>(std::popcount(scavenged));
-  UpdateChunk(chunk, data.used().Summarize());
+  UpdateAfterClear(chunk, data.used().Summarize());
   LowerSearchPage(page + static_cast<uint64_t>(std::countr_zero(free)));
   if (free != scavenged) scavenge_index_.NoteFree(page + PageCache::kPages);
 }
@@ -338,25 +346,46 @@ void PageAlloc::FreeCached(Addr base, uint64_t free, uint64_t scavenged) {
 // ---------------------------------------------------------------------------
 // Summaries
 
-void PageAlloc::UpdateChunk(uint64_t chunk, PallocSum sum) {
-  if (LeafSum(chunk) == sum) return;
-  LeafSum(chunk) = sum;
-  UpdateParents(chunk, chunk);
+void PageAlloc::UpdateAfterSet(uint64_t chunk, PallocSum sum) {
+  uint64_t i = chunk;
+  for (unsigned level = kLeafLevel;; --level) {
+    PallocSum& entry = levels_[level][i];
+    const PallocSum old = entry;
+    if (old == sum) return;
+    entry = sum;
+    if (level == 0) return;
+    const uint64_t parent = i >> PallocSum::kFanoutBits;
+    const unsigned k = i % PallocSum::kFanout;
+    sum = PallocSum::MergeAfterShrink(levels_[level - 1][parent], &entry - k,
+                                      LogPages(level), k, old);
+    i = parent;
+  }
+}
+
+void PageAlloc::UpdateAfterClear(uint64_t chunk, PallocSum sum) {
+  uint64_t i = chunk;
+  for (unsigned level = kLeafLevel;; --level) {
+    PallocSum& entry = levels_[level][i];
+    if (entry == sum) return;
+    entry = sum;
+    if (level == 0) return;
+    const uint64_t parent = i >> PallocSum::kFanoutBits;
+    const unsigned k = i % PallocSum::kFanout;
+    sum = PallocSum::MergeAfterGrow(levels_[level - 1][parent], &entry - k,
+                                    LogPages(level), k);
+    i = parent;
+  }
 }
 
 void PageAlloc::UpdateRange(uint64_t page, uint64_t count, bool used) {
   const uint64_t first = page >> kLogChunkPages;
   const uint64_t last = (page + count - 1) >> kLogChunkPages;
-  if (first == last) {
-    UpdateChunk(first, chunks_[first].used().Summarize());
-    return;
-  }
   LeafSum(first) = chunks_[first].used().Summarize();
   const PallocSum inner = used ? PallocSum() : PallocSum::AllFree(kChunkPages);
   for (uint64_t chunk = first + 1; chunk < last; ++chunk) {
     LeafSum(chunk) = inner;
   }
-  LeafSum(last) = chunks_[last].used().Summarize();
+  if (last != first) LeafSum(last) = chunks_[last].used().Summarize();
   UpdateParents(first, last);
 }
 

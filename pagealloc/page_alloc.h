@@ -155,16 +155,18 @@ class PageAlloc {
   // Changing bitmaps.
   PageRun AllocSlow(uint64_t count);
   PageRun Take(uint64_t page, uint64_t count);
+  PageRun TakeInChunk(uint64_t chunk, uint32_t first, uint32_t count);
   void FreeSlow(uint64_t page, uint64_t count);
   void FreeCached(Addr base, uint64_t free, uint64_t scavenged);
   bool IsAdded(Addr base, PageCount pages);
   [[noreturn]] void ReportBadFree(Addr base, PageCount pages) const;
   [[nodiscard]] bool CommitTables(AddrRange range);
 
-  // Bringing the summaries up to date after a change of a chunk's bitmap,
-  // whose summary is now `sum`; after pages of several chunks have all become
-  // used, or all free.
-  void UpdateChunk(uint64_t chunk, PallocSum sum);
+  // Bringing the summaries up to date: after pages of a chunk, whose summary
+  // is now `sum`, have become used, or have become free; after those of a range
+  // have.
+  void UpdateAfterSet(uint64_t chunk, PallocSum sum);
+  void UpdateAfterClear(uint64_t chunk, PallocSum sum);
   void UpdateRange(uint64_t page, uint64_t count, bool used);
   void UpdateParents(uint64_t first_chunk, uint64_t last_chunk);
 

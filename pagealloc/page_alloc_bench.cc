@@ -21,6 +21,8 @@ namespace {
 
 constexpr uint64_t kChunksPerGiB = (uint64_t{1} << 30) / kChunkBytes.value();
 
+constexpr size_t kVictims = 1 << 15;
+
 // An allocator with `gib` GiB, all of it free.
 class Heap {
  public:
@@ -99,27 +101,40 @@ BENCHMARK(BM_Fill)
     ->ArgNames({"GiB", "used%"})
     ->ArgsProduct({{64}, {0, 50, 90}});
 
-// Frees a random page of the heap and allocates the lowest one: the pages move
-// down through the heap, and each call goes to another chunk.
+// Frees a random page of a half-used heap and allocates the lowest one: each
+// call goes to another chunk.
 void BM_FreeRandom(benchmark::State& state) {
   Heap heap(state.range(0));
-  std::mt19937_64 random(3);
+  heap.Occupy(50);
   PageAlloc& pages = heap.pages();
   const uint64_t total = pages.total_pages().value();
-  while (pages.Alloc(PageCount(kChunkPages))) {
-  }
-  std::vector<Addr> which(1 << 12);
-  for (Addr& a : which) {
-    a = pages.window().base + BytesOf(PageCount(random() % total));
+  std::mt19937_64 random(3);
+  std::vector<bool> chosen(total);
+  std::vector<Addr> victims;
+  while (victims.size() < kVictims) {
+    const uint64_t page = random() % total;
+    const Addr a = pages.window().base + BytesOf(PageCount(page));
+    const PallocData& chunk =
+        pages.ChunkForTest(a.AlignDown(kChunkBytes.value()));
+    const bool used =
+        chunk.used().Get(static_cast<uint32_t>(page % kChunkPages));
+    if (!used || chosen[page]) continue;
+    chosen[page] = true;
+    victims.push_back(a);
   }
   size_t i = 0;
   for (auto _ : state) {
-    pages.Free(which[i], PageCount(1));
+    pages.Free(victims[i++], PageCount(1));
     benchmark::DoNotOptimize(pages.Alloc(PageCount(1)));
-    i = (i + 1) % which.size();
   }
 }
-BENCHMARK(BM_FreeRandom)->ArgName("GiB")->Arg(1)->Arg(4)->Arg(16)->Arg(64);
+BENCHMARK(BM_FreeRandom)
+    ->ArgName("GiB")
+    ->Arg(1)
+    ->Arg(4)
+    ->Arg(16)
+    ->Arg(64)
+    ->Iterations(kVictims);
 
 // Lower memory is full of holes that are too small.
 void BM_AllocBeyondHoles(benchmark::State& state) {

@@ -199,7 +199,8 @@ void PageAlloc::SetChunkForTest(Addr chunk_base,
   }
   free_pages_ += count_free();
   scavenged_pages_ += count_scavenged();
-  UpdateChunk(chunk, data.used().Summarize());
+  LeafSum(chunk) = data.used().Summarize();
+  UpdateParents(chunk, chunk);
   LowerSearchPage(chunk << kLogChunkPages);
   scavenge_index_.NoteFree((chunk + 1) << kLogChunkPages);
 }

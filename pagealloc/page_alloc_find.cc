@@ -46,14 +46,13 @@ class PageAlloc::Finder {
     const auto index = static_cast<uint32_t>(from & (kChunkPages - 1));
     const PallocSum sum = pages_.levels_[kLeafLevel][chunk];
     if (sum.none_free()) return;
-    // A count beyond the chunk is not found but still gives the first page.
-    const auto count =
-        static_cast<uint32_t>(std::min(count_, uint64_t{kChunkPages} + 1));
-    const PallocBits::FindResult found =
-        pages_.chunks_[chunk].used().Find(count, index);
+    // Where the summary excludes the run, only the first free page is wanted.
+    const bool possible = count_ <= sum.max();
+    const PallocBits::FindResult found = pages_.chunks_[chunk].used().Find(
+        possible ? static_cast<uint32_t>(count_) : 1, index);
     if (found.first_free == PallocBits::kNotFound) return;
     first_free_ = (chunk << kLogChunkPages) + found.first_free;
-    if (found.index != PallocBits::kNotFound) {
+    if (possible && found.index != PallocBits::kNotFound) {
       page_ = (chunk << kLogChunkPages) + found.index;
     }
     carried_ = std::min(sum.end(), kChunkPages - index);

@@ -82,7 +82,75 @@ class PallocSum {
     return Pack(start, std::max(max, end), end);
   }
 
+  // The same, given that it was `parent` when child `k` was `old`, before pages
+  // of that child became used, and nothing else changed.
+  static constexpr PallocSum MergeAfterShrink(PallocSum parent,
+                                              const PallocSum* children,
+                                              unsigned log_child_pages,
+                                              unsigned k, PallocSum old) {
+    const Neighbors beside(children, log_child_pages, k);
+    // Without the longest run, which may or may not have been the only one of
+    // its length, the others must be looked at.
+    if (beside.any_full || beside.Longest(old) == parent.max()) {
+      return Merge(children, log_child_pages);
+    }
+    return beside.Join(parent, children[k], parent.max());
+  }
+  // The same, before pages of that child became free.
+  static constexpr PallocSum MergeAfterGrow(PallocSum parent,
+                                            const PallocSum* children,
+                                            unsigned log_child_pages,
+                                            unsigned k) {
+    const Neighbors beside(children, log_child_pages, k);
+    if (beside.any_full) return Merge(children, log_child_pages);
+    return beside.Join(parent, children[k],
+                       std::max(parent.max(), beside.Longest(children[k])));
+  }
+
  private:
+  // What is free right below and right above one child. When either neighbor is
+  // all free, then what is beyond it matters too, and none of this is used.
+  struct Neighbors {
+    constexpr Neighbors(const PallocSum* children, unsigned log_child_pages,
+                        unsigned k)
+        : full(uint32_t{1} << log_child_pages),
+          below(k == 0 ? 0 : Unpack(children[k - 1].bits_, 2)),
+          above(k == kFanout - 1 ? 0 : Unpack(children[k + 1].bits_, 0)),
+          is_first(k == 0),
+          is_last(k == kFanout - 1),
+          any_full(below == full || above == full) {}
+
+    // The longest run that has pages of the child, if it is `child`.
+    constexpr uint32_t Longest(PallocSum child) const {
+      const uint32_t start = Unpack(child.bits_, 0);
+      if (start == full) return below + full + above;
+      return std::max(Unpack(child.bits_, 1),
+                      std::max(below + start, Unpack(child.bits_, 2) + above));
+    }
+    // The parent's summary with `max`, if the child is now `child`.
+    constexpr PallocSum Join(PallocSum parent, PallocSum child,
+                             uint32_t max) const {
+      uint32_t start = parent.start();
+      uint32_t end = parent.end();
+      const uint32_t child_start = Unpack(child.bits_, 0);
+      const bool all = child_start == full;
+      // The parent's first run reaches the child only past children that are
+      // all free, which the one right below is not.
+      if (is_first) start = child_start + (all ? above : 0);
+      if (is_last) {
+        end = Unpack(child.bits_, 2) + (all ? below : 0);
+      }
+      return Pack(start, max, end);
+    }
+
+    uint32_t full;
+    uint32_t below;
+    uint32_t above;
+    bool is_first;
+    bool is_last;
+    bool any_full;
+  };
+
   static constexpr uint32_t kFieldMask = kMaxPages - 1;
   static constexpr uint64_t kAllFree = uint64_t{1} << 63;
 
