@@ -120,6 +120,11 @@ bool MHeap::TakeLocked(ProcessorCache& processor, const SpanRequest& request,
                        bool may_grow, Parts* parts) {
   MutexLock lock(lock_);
   if (!parts->run) TakePages(processor, request, parts);
+  if (!parts->run && !processor.pages_.Empty()) {
+    // What is missing may lie in our own page cache, where freed spans go too.
+    processor.pages_.Flush(*pages_);
+    TakePages(processor, request, parts);
+  }
   if (!parts->run && may_grow && Grow(request.pages, request.alignment)) {
     TakePages(processor, request, parts);
     TRICOLOR_CHECK(parts->run.base != Addr(),

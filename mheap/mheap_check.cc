@@ -21,21 +21,9 @@ class MHeap::Checker {
   explicit Checker(const MHeap& heap) : heap_(heap) {}
 
   void Run() {
-    MutexLock lock(heap_.lock_);
-    heap_.pages_->CheckInvariants();
-    heap_.span_structures_.CheckInvariants();
-    const uint64_t pages = PagesIn(heap_.grown()).value();
-    for (uint64_t page = 0; page < pages;) {
-      MSpan* span = heap_.spans_[page].LoadAcquire();
-      if (span == nullptr) {
-        CheckUnowned(page);
-        ++page;
-      } else {
-        CheckSpan(*span, page);
-        page += span->pages().value();
-      }
-    }
-    CheckSums();
+    CheckPages();
+    // The mutex of a span's specials comes before the heap lock.
+    heap_.ForEachHeapSpan([this](MSpan& span) { CheckSpecials(span); });
   }
 
  private:
@@ -58,6 +46,24 @@ class MHeap::Checker {
     const Addr chunk = heap_.AddressOfPage(page).AlignDown(kChunkBytes.value());
     return heap_.pages_->ChunkForTest(chunk).used().Get(
         static_cast<uint32_t>(page % kChunkPages));
+  }
+
+  void CheckPages() {
+    MutexLock lock(heap_.lock_);
+    heap_.pages_->CheckInvariants();
+    heap_.span_structures_.CheckInvariants();
+    const uint64_t pages = PagesIn(heap_.grown()).value();
+    for (uint64_t page = 0; page < pages;) {
+      MSpan* span = heap_.spans_[page].LoadAcquire();
+      if (span == nullptr) {
+        CheckUnowned(page);
+        ++page;
+      } else {
+        CheckSpan(*span, page);
+        page += span->pages().value();
+      }
+    }
+    CheckSums();
   }
 
   // INV-MHEAP-1, -2, -3 for a page that no span owns.
@@ -90,7 +96,8 @@ class MHeap::Checker {
     ++spans_;
     (heap_span ? heap_pages_ : manual_pages_) += span.pages().value();
     if (heap_span) CheckHeapSpan(span, page);
-    CheckSpecials(span, page);
+    if (!heap_span && HasSpecials(page))
+      Report(span, page, "has a specials bit");
   }
 
   static uint64_t ExpectedInfo(const MSpan& span, uint64_t i) {
@@ -114,7 +121,8 @@ class MHeap::Checker {
   }
 
   // INV-MHEAP-7.
-  void CheckSpecials(MSpan& span, uint64_t page) const {
+  void CheckSpecials(MSpan& span) const {
+    const uint64_t page = heap_.PageIndex(span.base());
     MutexLock lock(span.specials_mutex());
     const Special* previous = nullptr;
     for (const Special* s = span.specials(); s != nullptr; s = s->next) {
