@@ -1,0 +1,86 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/gc/local_work.h"
+
+#include <cstdint>
+#include <cstring>
+
+#include "tricolor/base/check.h"
+
+namespace tricolor::gc {
+
+void LocalWork::Begin() {
+  own_[0].count = 0;
+  own_[1].count = 0;
+  SetFirst(&own_[0]);
+  second_ = &own_[1];
+}
+
+// The two buffers that this worker ends with need not be its own: those may be
+// any worker's by now. All are empty and forgotten together.
+void LocalWork::End() {
+  TRICOLOR_CHECK(empty(), "mark worker ends its cycle with items left");
+  StoreCount();
+  bufs_.PutEmpty(first_);
+  bufs_.PutEmpty(second_);
+  first_ = nullptr;
+  second_ = nullptr;
+}
+
+void LocalWork::Swap() {
+  StoreCount();
+  WorkBuf* old = first_;
+  SetFirst(second_);
+  second_ = old;
+}
+
+void LocalWork::Publish(WorkBuf* buf) {
+  bufs_.PutFull(buf);
+  idle_.WorkPublished();
+}
+
+bool LocalWork::MakeRoom() {
+  if (second_->count < WorkBuf::kCapacity) {
+    Swap();
+    return true;
+  }
+  WorkBuf* fresh = bufs_.GetEmpty();
+  if (fresh == nullptr) return false;
+  StoreCount();
+  Publish(second_);
+  second_ = first_;
+  SetFirst(fresh);
+  return true;
+}
+
+void LocalWork::Share() {
+  const int64_t count = top_ - first_->items;
+  if (second_->count == 0 && count < kMinToShare) return;
+  WorkBuf* fresh = bufs_.GetEmpty();
+  if (fresh == nullptr) return;
+  if (second_->count != 0) {
+    Publish(second_);
+    second_ = fresh;
+    return;
+  }
+  // The older half: larger parts of the graph hang from it.
+  const auto half = static_cast<uint64_t>(count / 2);
+  const auto rest = static_cast<uint64_t>(count) - half;
+  std::memcpy(fresh->items, first_->items, half * sizeof(uint64_t));
+  std::memmove(first_->items, first_->items + half, rest * sizeof(uint64_t));
+  fresh->count = half;
+  top_ -= half;
+  Publish(fresh);
+}
+
+bool LocalWork::TryTakeShared() {
+  WorkBuf* full = bufs_.TryGetFull();
+  if (full == nullptr) return false;
+  first_->count = 0;
+  bufs_.PutEmpty(first_);
+  SetFirst(full);
+  return true;
+}
+
+}  // namespace tricolor::gc

@@ -1,0 +1,101 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// One worker's own items: a stack in two work buffers. The second one is full
+// or empty in between, so that a worker whose number of items swings about a
+// buffer's edge does not go to the shared stacks each time. The worker brings
+// its first two buffers along: a small heap is marked without any memory from
+// the page heap, and marking can go on when the OS refuses more.
+//
+// Go counterpart: gcWork's wbuf1 and wbuf2 in mgcwork.go.
+// Thread-compatible: its worker's.
+
+#ifndef TRICOLOR_GC_LOCAL_WORK_H_
+#define TRICOLOR_GC_LOCAL_WORK_H_
+
+#include <cstdint>
+
+#include "absl/base/optimization.h"
+#include "tricolor/gc/idle_workers.h"
+#include "tricolor/gc/mark_item.h"
+#include "tricolor/gc/work_bufs.h"
+
+namespace tricolor::gc {
+
+class LocalWork {
+ public:
+  // Both outlive this.
+  LocalWork(WorkBufs& bufs, IdleWorkers& idle) : bufs_(bufs), idle_(idle) {}
+  LocalWork(const LocalWork&) = delete;
+  LocalWork& operator=(const LocalWork&) = delete;
+
+  // Around a cycle. End: without items.
+  void Begin();
+  void End();
+
+  bool empty() const { return top_ == first_->items && second_->count == 0; }
+
+  // False, with nothing done, when there is no room: see MakeRoom.
+  bool TryPush(MarkItem item) {
+    if (ABSL_PREDICT_FALSE(top_ == limit_)) return false;
+    *top_++ = item.word();
+    return true;
+  }
+  // The item pushed last, more or less.
+  bool TryPop(MarkItem* item) {
+    if (ABSL_PREDICT_FALSE(top_ == first_->items)) {
+      if (second_->count == 0) return false;
+      Swap();
+    }
+    *item = MarkItem(*--top_);
+    return true;
+  }
+
+  // When TryPush has failed: publishes a full buffer if it must. False when no
+  // empty one can be had; then DropSome makes room.
+  [[nodiscard]] bool MakeRoom();
+  // Calls drop(item) for each item of a full buffer, and empties it.
+  template <typename Drop>
+  void DropSome(const Drop& drop);
+
+  // Publishes a part of the items, the older ones, if there are enough.
+  void Share();
+  // When empty: takes a buffer that somebody has published.
+  bool TryTakeShared();
+
+ private:
+  static constexpr int64_t kMinToShare = 4;
+
+  void SetFirst(WorkBuf* buf) {
+    first_ = buf;
+    top_ = buf->items + buf->count;
+    limit_ = buf->items + WorkBuf::kCapacity;
+  }
+  void StoreCount() {
+    first_->count = static_cast<uint64_t>(top_ - first_->items);
+  }
+  void Swap();
+  void Publish(WorkBuf* buf);
+
+  WorkBufs& bufs_;
+  IdleWorkers& idle_;
+  // The buffer that is used. Its count is that when it became `first_`.
+  WorkBuf* first_ = nullptr;
+  uint64_t* top_ = nullptr;
+  uint64_t* limit_ = nullptr;
+  WorkBuf* second_ = nullptr;
+  WorkBuf own_[2];
+};
+
+template <typename Drop>
+void LocalWork::DropSome(const Drop& drop) {
+  for (uint64_t i = 0; i < second_->count; ++i) {
+    drop(MarkItem(second_->items[i]));
+  }
+  second_->count = 0;
+  Swap();
+}
+
+}  // namespace tricolor::gc
+
+#endif  // TRICOLOR_GC_LOCAL_WORK_H_

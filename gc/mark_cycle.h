@@ -1,0 +1,98 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the workers of a mark cycle share: the heap, the work buffers, who is
+// idle, and the cursors from which root and rescan jobs are claimed. Marker
+// owns it.
+//
+// Go counterpart: the global `work` in mgc.go.
+// `roots`, `root_jobs` and `parallel` are set before the workers start.
+
+#ifndef TRICOLOR_GC_MARK_CYCLE_H_
+#define TRICOLOR_GC_MARK_CYCLE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tricolor/base/atomic.h"
+#include "tricolor/gc/idle_workers.h"
+#include "tricolor/gc/work_bufs.h"
+#include "tricolor/mheap/mheap.h"
+
+namespace tricolor::gc {
+
+class MarkWorker;
+
+// Where marking starts. runtime implements it: stacks and registers of the
+// mutators, Root handles, registered global ranges.
+class RootSource {
+ public:
+  // Once a cycle, from BeginCycle: the number of independent root jobs.
+  virtual size_t PrepareRoots() = 0;
+  // Marks from root job `job`; each job is claimed by just one worker. Must not
+  // allocate from the heap or reach a safepoint.
+  virtual void MarkRoots(size_t job, MarkWorker& worker) = 0;
+
+ protected:
+  ~RootSource() = default;
+};
+
+struct MarkStats {
+  uint64_t marked_bytes = 0;  // of slots: the live heap
+  uint64_t marked_objects = 0;
+  uint64_t scanned_bytes = 0;  // of memory that was searched for pointers
+  uint64_t root_words = 0;     // conservative words looked at
+  uint64_t rescans = 0;        // of the heap, after mark-stack overflow
+
+  MarkStats& operator+=(const MarkStats& other) {
+    marked_bytes += other.marked_bytes;
+    marked_objects += other.marked_objects;
+    scanned_bytes += other.scanned_bytes;
+    root_words += other.root_words;
+    rescans += other.rescans;
+    return *this;
+  }
+};
+
+// Numbers below a limit, each claimed once, by any worker.
+class JobCursor {
+ public:
+  // No other claims: before the workers start, or with all of them idle.
+  void Reset(uint64_t limit) {
+    next_.StoreRelaxed(0);
+    limit_.StoreRelaxed(limit);
+  }
+  // `step` numbers from *first on; the last claim may reach beyond the limit.
+  bool Claim(uint64_t step, uint64_t* first) {
+    if (!any_left()) return false;
+    *first = next_.FetchAddRelaxed(step);
+    return *first < limit();
+  }
+  bool any_left() const { return next_.LoadRelaxed() < limit(); }
+  uint64_t limit() const { return limit_.LoadRelaxed(); }
+
+ private:
+  Atomic<uint64_t> next_;
+  Atomic<uint64_t> limit_;
+};
+
+struct MarkCycle {
+  explicit MarkCycle(mheap::MHeap& the_heap) : heap(the_heap), bufs(the_heap) {}
+
+  mheap::MHeap& heap;
+  WorkBufs bufs;
+  IdleWorkers idle;
+  RootSource* roots = nullptr;
+  // More than one worker: marks are set by read-modify-write.
+  bool parallel = false;
+  JobCursor root_jobs;
+  // 64-page words of the heap whose marked objects are scanned again.
+  JobCursor rescan_words;
+  // Some marked object has been dropped unscanned. Relaxed: the last idle
+  // worker, which looks, has acquired everything that the others did.
+  Atomic<bool> overflowed;
+};
+
+}  // namespace tricolor::gc
+
+#endif  // TRICOLOR_GC_MARK_CYCLE_H_

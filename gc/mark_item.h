@@ -1,0 +1,92 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What waits to be scanned, in one word, so that scanning looks up nothing that
+// marking has known already:
+//
+//   bits 0-1    what it is: MarkItem::Kind
+//   bits 3-55   address of the slot (of the slice of a large object)
+//   bits 56-63  span class index + 1; 0 for a large object
+//
+// Go counterpart: the pointers in a workbuf. Pure values.
+
+#ifndef TRICOLOR_GC_MARK_ITEM_H_
+#define TRICOLOR_GC_MARK_ITEM_H_
+
+#include <array>
+#include <cstdint>
+
+#include "tricolor/base/units.h"
+#include "tricolor/mheap/page_info.h"
+#include "tricolor/mheap/size_classes.h"
+#include "tricolor/mheap/span_class.h"
+
+namespace tricolor::gc {
+
+// What marking needs of a span class, in one load. The record of class byte 0
+// has no slots: no address is in one of them.
+struct ClassRecord {
+  uint32_t div_magic = 0;
+  uint16_t slot_size = 0;
+  uint16_t slots_and_kind = 0;
+
+  constexpr uint32_t slots() const { return slots_and_kind & 0x3fffu; }
+  constexpr uint32_t kind() const { return slots_and_kind >> 14; }
+};
+static_assert(sizeof(ClassRecord) == 8);
+static_assert(mheap::kMaxSlots < 1 << 14 && mheap::kMaxSmallSize < 1 << 16);
+
+// By class byte: span class index + 1, as in PageInfo.
+inline constexpr std::array<ClassRecord, 256> kClassRecords = [] {
+  std::array<ClassRecord, 256> records{};
+  for (unsigned i = 0; i < mheap::kSpanClasses; ++i) {
+    const auto span_class =
+        mheap::SpanClass::FromIndex(static_cast<uint8_t>(i));
+    if (span_class.is_large()) continue;
+    const auto kind = static_cast<unsigned>(span_class.kind());
+    records[i + 1] = {
+        .div_magic = mheap::kClassDivMagic[span_class.size_class()],
+        .slot_size = static_cast<uint16_t>(span_class.slot_size()),
+        .slots_and_kind =
+            static_cast<uint16_t>(span_class.slots() | kind << 14)};
+  }
+  return records;
+}();
+
+class MarkItem {
+ public:
+  // The first three as mheap::SpanKind.
+  enum Kind : uint32_t { kPointerBitmap, kNoScan, kTypeHeader, kLargeSlice };
+
+  constexpr MarkItem() = default;
+  constexpr explicit MarkItem(uint64_t word) : word_(word) {}
+  static constexpr MarkItem Small(uint64_t slot, uint32_t class_byte) {
+    return MarkItem(slot | kClassRecords[class_byte].kind() |
+                    uint64_t{class_byte} << 56);
+  }
+  static constexpr MarkItem LargeSlice(Addr slice) {
+    return MarkItem(slice.value() | kLargeSlice);
+  }
+
+  constexpr uint64_t word() const { return word_; }
+  constexpr Kind kind() const { return static_cast<Kind>(word_ & 3); }
+  constexpr Addr address() const {
+    return Addr(word_ & ((uint64_t{1} << 56) - 8));
+  }
+  constexpr const ClassRecord& record() const {
+    return kClassRecords[word_ >> 56];
+  }
+
+ private:
+  uint64_t word_ = 0;
+};
+
+static_assert(static_cast<int>(mheap::SpanKind::kPointerBitmap) ==
+              MarkItem::kPointerBitmap);
+static_assert(static_cast<int>(mheap::SpanKind::kNoScan) == MarkItem::kNoScan);
+static_assert(static_cast<int>(mheap::SpanKind::kTypeHeader) ==
+              MarkItem::kTypeHeader);
+
+}  // namespace tricolor::gc
+
+#endif  // TRICOLOR_GC_MARK_ITEM_H_

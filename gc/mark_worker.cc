@@ -1,0 +1,248 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/gc/mark_worker.h"
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/base/attributes.h"
+#include "tricolor/base/atomic.h"
+#include "tricolor/base/bits.h"
+#include "tricolor/base/check.h"
+#include "tricolor/gc/mark-inl.h"
+#include "tricolor/mheap/mspan.h"
+
+namespace tricolor::gc {
+
+using mheap::MSpan;
+using mheap::SpanState;
+
+MarkWorker::MarkWorker(MarkCycle& cycle)
+    : cycle_(cycle),
+      heap_base_(cycle.heap.base()),
+      page_info_(cycle.heap.page_info_table()),
+      work_(cycle.bufs, cycle.idle) {}
+
+// ---- The cycle.
+
+void MarkWorker::Run() {
+  heap_bytes_ = cycle_.heap.grown().value();
+  parallel_ = cycle_.parallel;
+  stats_ = MarkStats();
+  work_.Begin();
+  do {
+    RunRootJobs();
+    Drain();
+    RunRescanJobs();
+  } while (AwaitWork());
+  work_.End();
+}
+
+void MarkWorker::RunRootJobs() {
+  uint64_t job = 0;
+  while (cycle_.root_jobs.Claim(1, &job)) {
+    source_ = Addr();
+    cycle_.roots->MarkRoots(static_cast<size_t>(job), *this);
+    DrainLocal();
+  }
+}
+
+void MarkWorker::RunRescanJobs() {
+  uint64_t first = 0;
+  while (cycle_.rescan_words.Claim(kRescanStep, &first)) {
+    const uint64_t limit = cycle_.rescan_words.limit();
+    const uint64_t end =
+        limit - first < kRescanStep ? limit : first + kRescanStep;
+    for (uint64_t i = first; i < end; ++i) RescanPages(i);
+    Drain();
+  }
+}
+
+// Whether there is work again; false: marking is over.
+bool MarkWorker::AwaitWork() {
+  const auto has_work = [this] {
+    return cycle_.bufs.HasFull() || cycle_.root_jobs.any_left() ||
+           cycle_.rescan_words.any_left();
+  };
+  switch (cycle_.idle.Await(has_work)) {
+    case IdleWorkers::Outcome::kWork:
+      return true;
+    case IdleWorkers::Outcome::kDone:
+      return false;
+    case IdleWorkers::Outcome::kLast:
+      break;
+  }
+  if (!cycle_.overflowed.LoadRelaxed()) {
+    cycle_.idle.Finish();
+    return false;
+  }
+  cycle_.overflowed.StoreRelaxed(false);
+  cycle_.rescan_words.Reset(cycle_.heap.page_words());
+  ++stats_.rescans;
+  cycle_.idle.Resume();
+  return true;
+}
+
+// Scans all that is marked on the pages, whether it has been scanned or not.
+void MarkWorker::RescanPages(uint64_t word_index) {
+  uint64_t bits = cycle_.heap.page_in_use_word(word_index).LoadAcquire();
+  for (; bits != 0; bits &= bits - 1) {
+    const uint64_t page =
+        word_index * 64 + static_cast<uint64_t>(std::countr_zero(bits));
+    MSpan* span = cycle_.heap.SpanOf(heap_base_ + BytesOf(PageCount(page)));
+    if (span != nullptr && span->state() == SpanState::kInUse) {
+      RescanSpan(*span);
+    }
+  }
+}
+
+// After each object the queues are emptied, so that what it leads to needs
+// little room.
+void MarkWorker::RescanSpan(MSpan& span) {
+  if (span.span_class().is_noscan()) return;
+  if (span.is_large()) {
+    if (!span.IsMarked(0)) return;
+    for (uint64_t at = 0; at < span.slot_size(); at += kSliceSize.value()) {
+      ScanLargeSlice(span.base() + ByteCount(at));
+      DrainLocal();
+    }
+    return;
+  }
+  const uint32_t class_byte = span.span_class().index() + 1u;
+  const mheap::MarkWord* marks = span.mark_bits();
+  for (uint32_t i = 0; i < DivideRoundUp(span.slots(), 64); ++i) {
+    for (uint64_t bits = marks[i].LoadRelaxed(); bits != 0; bits &= bits - 1) {
+      const uint32_t index =
+          i * 64 + static_cast<uint32_t>(std::countr_zero(bits));
+      ScanWithoutCounting(
+          MarkItem::Small(span.SlotAddress(index).value(), class_byte));
+      DrainLocal();
+    }
+  }
+}
+
+void MarkWorker::Drain() {
+  do {
+    DrainLocal();
+  } while (work_.TryTakeShared());
+}
+
+void MarkWorker::DrainLocal() {
+  uint32_t until_share = kShareInterval;
+  for (;;) {
+    FillObjectRing();
+    if (object_head_ == object_tail_) return;
+    Scan(objects_[object_head_++ % kObjectRing]);
+    if (parallel_ && --until_share == 0) {
+      until_share = kShareInterval;
+      if (cycle_.idle.any() && !cycle_.bufs.HasFull()) work_.Share();
+    }
+  }
+}
+
+inline void MarkWorker::FillObjectRing() {
+  while (object_tail_ - object_head_ < kObjectRing) {
+    MarkItem item;
+    if (!work_.TryPop(&item)) {
+      // Candidates wait for their mark words no longer than there are other
+      // things to do.
+      if (candidate_head_ == candidate_tail_) return;
+      while (candidate_head_ != candidate_tail_) MarkOldestCandidate();
+      continue;
+    }
+    Prefetch(item);
+    objects_[object_tail_++ % kObjectRing] = item;
+  }
+}
+
+// ---- Marking.
+
+void MarkWorker::Visit(const void* pointer) { Find(Addr(pointer).value()); }
+
+void MarkWorker::VisitConservatively(uintptr_t word) {
+  const Addr a(word);
+  if (a.value() - heap_base_.value() >= heap_bytes_) return;
+  MSpan* span = cycle_.heap.HeapSpanOf(a);
+  if (span == nullptr) return;
+  const uint32_t index = span->IndexOf(a);
+  if (span->IsFree(index)) return;
+  if (span->is_large()) {
+    MarkLarge(*span);
+    return;
+  }
+  AddCandidate(MarkItem::Small(span->SlotAddress(index).value(),
+                               span->span_class().index() + 1u),
+               span->mark_bits(), index);
+}
+
+ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS  // A stack has redzones, which are readable.
+    void
+    MarkWorker::VisitRange(AddrRange range) {
+  const auto* word = range.base.AlignUp(sizeof(uint64_t)).as<const uint64_t>();
+  const auto* end =
+      range.limit.AlignDown(sizeof(uint64_t)).as<const uint64_t>();
+  for (; word < end; ++word) {
+    ++stats_.root_words;
+    // Not LoadWordRelaxed: that is a function of its own, which checks.
+    VisitConservatively(__atomic_load_n(word, __ATOMIC_RELAXED));
+  }
+}
+
+// An exact pointer that is in no slot of a small span: a large object, or
+// corruption.
+void MarkWorker::FindSlow(uint64_t pointer) {
+  MSpan* span = cycle_.heap.HeapSpanOf(Addr(pointer));
+  if (span == nullptr || !span->is_large()) {
+    BadPointer(pointer, "is in no slot");
+  }
+#ifndef NDEBUG
+  CheckExactPointer(pointer);
+#endif
+  MarkLarge(*span);
+}
+
+void MarkWorker::MarkLarge(MSpan& span) {
+  if (span.IsMarked(0) || !span.SetMarked(0)) return;
+  ++stats_.marked_objects;
+  stats_.marked_bytes += span.slot_size();
+  SetPageMark((span.base() - heap_base_).value() >> kPageShift);
+  if (!span.span_class().is_noscan()) {
+    Push(MarkItem::LargeSlice(span.base()));
+  }
+}
+
+// A full buffer is forgotten when there is no empty one. Its objects keep their
+// marks, and the rescan finds them by these.
+ABSL_ATTRIBUTE_NOINLINE void MarkWorker::PushSlow(MarkItem item) {
+  if (!work_.MakeRoom()) {
+    cycle_.overflowed.StoreRelaxed(true);
+    work_.DropSome([this](MarkItem dropped) { Drop(dropped); });
+  }
+  TRICOLOR_CHECK(work_.TryPush(item), "no room for mark item %#llx",
+                 static_cast<unsigned long long>(item.word()));
+}
+
+void MarkWorker::Drop(MarkItem item) {
+  if (item.kind() != MarkItem::kLargeSlice) Count(item);
+}
+
+// The checks that cost a look at the span.
+void MarkWorker::CheckExactPointer(uint64_t pointer) const {
+  const Addr a(pointer);
+  MSpan* span = cycle_.heap.HeapSpanOf(a);
+  if (span == nullptr) BadPointer(pointer, "is in no slot");
+  if (span->IsFree(span->IndexOf(a))) BadPointer(pointer, "is in a free slot");
+}
+
+void MarkWorker::BadPointer(uint64_t pointer, const char* fault) const {
+  const MSpan* span = cycle_.heap.SpanOf(Addr(pointer));
+  char description[MSpan::kDescriptionSize] = "no span";
+  if (span != nullptr) span->Describe(description, sizeof description);
+  Fatal("pointer %p, found in %s %p, %s: %s", Addr(pointer).pointer(),
+        source_.is_null() ? "a root" : "object", source_.pointer(), fault,
+        description);
+}
+
+}  // namespace tricolor::gc

@@ -1,0 +1,143 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// MarkWorker: one thread's part in marking. A pointer that is found passes two
+// short rings, so that no memory is waited for that could have been asked for
+// earlier:
+//
+//   candidate ring   its mark word is being fetched; leaving it, it is marked
+//   local work       objects that are marked and not scanned: a stack
+//   object ring      the object's first lines are being fetched; leaving it,
+//                    it is scanned, which finds more candidates
+//
+// docs/marking.md compares the alternatives. Go counterpart: gcDrain,
+// greyobject, scanobject in mgcmark.go. One thread at a time.
+// INV-GC-6: each object that gets its mark in this cycle is counted once.
+// INV-GC-7: a marked object is scanned, on some worker's way to be scanned, or
+// `overflowed` is set.
+
+#ifndef TRICOLOR_GC_MARK_WORKER_H_
+#define TRICOLOR_GC_MARK_WORKER_H_
+
+#include <cstdint>
+
+#include "absl/base/attributes.h"
+#include "tricolor/base/atomic.h"
+#include "tricolor/base/units.h"
+#include "tricolor/gc/local_work.h"
+#include "tricolor/gc/mark_cycle.h"
+#include "tricolor/gc/mark_item.h"
+#include "tricolor/mheap/mark_bits.h"
+#include "tricolor/mheap/mspan.h"
+#include "tricolor/mheap/type_info.h"
+
+namespace tricolor::gc {
+
+// What root jobs and trace callbacks mark with.
+class MarkWorker final : public PointerVisitor {
+ public:
+  // Large objects are scanned in slices of this size, so that several workers
+  // can take part.
+  static constexpr ByteCount kSliceSize{128 << 10};
+
+  explicit MarkWorker(MarkCycle& cycle);
+  MarkWorker(const MarkWorker&) = delete;
+  MarkWorker& operator=(const MarkWorker&) = delete;
+
+  // A pointer that is null, outside the heap, or anywhere into a live object.
+  void Visit(const void* pointer) override;
+  // Any bit pattern; marks the object whose slot it points into, if that slot
+  // is allocated. A pointer one past the end of an object does not keep it.
+  void VisitConservatively(uintptr_t word) override;
+  // All aligned words of a range of readable memory (a stack, registers, a
+  // global range), conservatively.
+  void VisitRange(AddrRange range);
+
+ private:
+  friend class Marker;
+
+  static constexpr uint32_t kCandidateRing = 16;
+  static constexpr uint32_t kObjectRing = 16;
+  // Objects scanned between two looks at whether others are idle.
+  static constexpr uint32_t kShareInterval = 32;
+  // 64-page words of the heap that are claimed at once for a rescan.
+  static constexpr uint64_t kRescanStep = 16;
+
+  // The object that `item` says; its mark is bit `bit` of `*word`.
+  struct Candidate {
+    MarkItem item;
+    mheap::MarkWord* word;
+    uint64_t bit;
+  };
+
+  // ---- The cycle: mark_worker.cc.
+  void Run();
+  void RunRootJobs();
+  void RunRescanJobs();
+  void RescanPages(uint64_t word_index);
+  void RescanSpan(mheap::MSpan& span);
+  bool AwaitWork();
+  // Until neither this worker nor the shared stack has items.
+  void Drain();
+  void DrainLocal();
+  void FillObjectRing();
+
+  // ---- Marking: mark-inl.h and mark_worker.cc.
+  // An exact pointer.
+  void Find(uint64_t pointer);
+  void FindSlow(uint64_t pointer);
+  void AddCandidate(MarkItem item, mheap::MarkWord* word, uint32_t index);
+  void MarkOldestCandidate();
+  void Mark(const Candidate& candidate);
+  void MarkLarge(mheap::MSpan& span);
+  void Push(MarkItem item);
+  void PushSlow(MarkItem item);
+  void Drop(MarkItem item);
+  // Counts a small object: when it leaves the queues, or is never queued.
+  void Count(MarkItem item);
+  void SetPageMark(uint64_t page);
+  void CheckExactPointer(uint64_t pointer) const;
+  [[noreturn]] void BadPointer(uint64_t pointer, const char* fault) const;
+
+  // ---- Scanning: scan.cc. Each word that may be a pointer becomes a
+  // candidate.
+  static void Prefetch(MarkItem item);
+  void Scan(MarkItem item);
+  void ScanWithoutCounting(MarkItem item);
+  void ScanBitmapObject(MarkItem item);
+  void ScanHeaderObject(MarkItem item);
+  void ScanLargeSlice(Addr slice);
+  void PushOtherSlices(const mheap::MSpan& span);
+  // The part [lo, hi) of the elements of `type` in [payload, end).
+  void ScanElements(const TypeInfo& type, AddrRange payload, AddrRange part);
+  void ScanBitmapElements(const TypeInfo& type, AddrRange payload,
+                          AddrRange part);
+  void ScanCallbackElements(const TypeInfo& type, AddrRange payload,
+                            AddrRange part);
+  void ScanConservativeWords(AddrRange part);
+  void ScanPointerBits(const uint64_t* words, uint64_t bits);
+
+  MarkCycle& cycle_;
+  // Copies of the heap's constants. The end of the heap is that at the start of
+  // the cycle: what lies beyond was allocated later, and so is marked.
+  const Addr heap_base_;
+  uint64_t heap_bytes_ = 0;
+  const Atomic<uint64_t>* const page_info_;
+  bool parallel_ = false;
+
+  uint32_t candidate_head_ = 0;
+  uint32_t candidate_tail_ = 0;
+  uint32_t object_head_ = 0;
+  uint32_t object_tail_ = 0;
+  Candidate candidates_[kCandidateRing] = {};
+  MarkItem objects_[kObjectRing] = {};
+
+  MarkStats stats_;
+  // For reports: what is being scanned; null: a root.
+  Addr source_;
+  LocalWork work_;
+};
+
+}  // namespace tricolor::gc
+
+#endif  // TRICOLOR_GC_MARK_WORKER_H_

@@ -1,0 +1,83 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Marker: finds all objects that can be reached from the roots, on one or more
+// threads. A cycle is: BeginCycle, then RunWorker on each taking-part thread
+// until it returns, then EndCycle.
+//
+// Go counterpart: mgcmark.go (gcDrain, scanobject, greyobject). The order of
+// work is our own: a candidate pointer waits in a short ring while the cache
+// line of its mark word is fetched, and only then is tested; an object that has
+// been marked waits in another while its own lines are fetched.
+// Marker: see each method. MarkWorker: one thread at a time.
+
+#ifndef TRICOLOR_GC_MARKER_H_
+#define TRICOLOR_GC_MARKER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tricolor/base/atomic.h"
+#include "tricolor/base/units.h"
+#include "tricolor/gc/mark_cycle.h"
+#include "tricolor/gc/mark_worker.h"
+#include "tricolor/gc/work_bufs.h"
+#include "tricolor/mheap/mheap.h"
+#include "tricolor/mheap/type_info.h"
+
+namespace tricolor::gc {
+
+class Marker {
+ public:
+  // `max_workers` >= 1. The heap has been initialized and outlives the marker.
+  Marker(mheap::MHeap& heap, int max_workers);
+  ~Marker();
+  Marker(const Marker&) = delete;
+  Marker& operator=(const Marker&) = delete;
+
+  // World stopped; every span swept, mark-bit epochs rotated. `workers` <=
+  // max_workers threads will call RunWorker.
+  void BeginCycle(RootSource& roots, int workers);
+  // Marks until nothing is left to do anywhere: returns when all `workers`
+  // workers have found no more work. `index` in [0, workers), each once.
+  // A worker beyond the first for which there is no memory returns at once.
+  void RunWorker(int index);
+  // After all workers have returned. Work-buffer spans are then ready to be
+  // given back by FreeWorkBufSpans.
+  MarkStats EndCycle();
+
+  // Gives some work-buffer spans back to the page heap, if no cycle runs;
+  // whether there are more. The background sweeper calls it (Go:
+  // freeSomeWbufs).
+  bool FreeWorkBufSpans(mheap::ProcessorCache& processor);
+
+  const WorkBufs& work_bufs() const { return cycle_.bufs; }
+  // No cycle runs. Fatal when an invariant is broken.
+  void CheckInvariants() const;
+
+ private:
+  // How far a cycle has come, for the checks of the order of calls.
+  enum class WorkerState : uint32_t { kIdle, kExpected, kRunning, kReturned };
+
+  // A worker in memory that lives as long as the heap.
+  struct WorkerSlot {
+    MarkWorker* worker = nullptr;
+    Atomic<WorkerState> state;
+  };
+
+  // Makes workers up to the index `count`; how many there are then.
+  int MakeWorkers(int count);
+
+  MarkCycle cycle_;
+  const int max_workers_;
+  int workers_ = 0;  // taking part; 0: no cycle runs
+  MarkWorker first_;
+  WorkerSlot first_slot_;
+  // max_workers_ of them; just first_slot_ when there was no memory for more.
+  WorkerSlot* slots_;
+  int slot_count_;
+};
+
+}  // namespace tricolor::gc
+
+#endif  // TRICOLOR_GC_MARKER_H_
