@@ -1,0 +1,214 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The workloads of bench/workloads.h in Go.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func usage() (s syscall.Rusage) {
+	syscall.Getrusage(syscall.RUSAGE_SELF, &s)
+	return s
+}
+
+func cpuSeconds() float64 {
+	u := usage()
+	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
+}
+
+func peakMegabytes() float64 {
+	u := usage()
+	return float64(u.Maxrss) / 1024
+}
+
+func print(figure string, value float64) { fmt.Printf("%s %.4f\n", figure, value) }
+
+type random uint64
+
+func (r *random) below(n uint32) uint32 {
+	x := uint64(*r)
+	x ^= x >> 12
+	x ^= x << 25
+	x ^= x >> 27
+	*r = random(x)
+	return uint32(((x * 0x2545F4914F6CDD1D) >> 32) * uint64(n) >> 32)
+}
+
+// sink makes what is assigned to it escape to the heap.
+var sink16 *[16]byte
+var sink64 *[64]byte
+var sink512 *[512]byte
+
+func timeAllocation(figure string, seconds float64, allocate func()) {
+	begin := cpuSeconds()
+	end := begin
+	objects := 0
+	for end-begin < seconds {
+		allocate()
+		objects += 100000
+		end = cpuSeconds()
+	}
+	print(figure, (end-begin)/float64(objects)*1e9)
+}
+
+func allocate(seconds float64) {
+	timeAllocation("alloc-16-ns", seconds, func() {
+		for i := 0; i < 100000; i++ {
+			sink16 = new([16]byte)
+		}
+	})
+	timeAllocation("alloc-64-ns", seconds, func() {
+		for i := 0; i < 100000; i++ {
+			sink64 = new([64]byte)
+		}
+	})
+	timeAllocation("alloc-512-ns", seconds, func() {
+		for i := 0; i < 100000; i++ {
+			sink512 = new([512]byte)
+		}
+	})
+}
+
+type treeNode struct{ left, right *treeNode }
+
+func buildTree(depth int) *treeNode {
+	if depth == 0 {
+		return &treeNode{}
+	}
+	return &treeNode{buildTree(depth - 1), buildTree(depth - 1)}
+}
+
+func count(n *treeNode) int {
+	if n.left == nil {
+		return 1
+	}
+	return 1 + count(n.left) + count(n.right)
+}
+
+func trees(maxDepth int) {
+	const minDepth = 4
+	wall, cpu := time.Now(), cpuSeconds()
+	check := count(buildTree(maxDepth + 1))
+	longLived := buildTree(maxDepth)
+	for depth := minDepth; depth <= maxDepth; depth += 2 {
+		for i := 1 << (maxDepth - depth + minDepth); i > 0; i-- {
+			check += count(buildTree(depth))
+		}
+	}
+	check += count(longLived)
+	if check == 0 {
+		panic("no trees")
+	}
+	print("trees-cpu-s", cpuSeconds()-cpu)
+	print("trees-wall-s", time.Since(wall).Seconds())
+	print("trees-peak-MB", peakMegabytes())
+}
+
+func churn(steps int) {
+	const live = 1000000
+	r := random(1)
+	objects := make([]*byte, live)
+	replace := func(i uint32) {
+		fresh := make([]byte, 16+r.below(497))
+		fresh[0] = 1
+		objects[i] = &fresh[0]
+	}
+	for i := uint32(0); i < live; i++ {
+		replace(i)
+	}
+	cpu := cpuSeconds()
+	for i := 0; i < steps; i++ {
+		replace(r.below(live))
+	}
+	print("churn-cpu-ns", (cpuSeconds()-cpu)/float64(steps)*1e9)
+	print("churn-peak-MB", peakMegabytes())
+	runtime.KeepAlive(objects)
+}
+
+func timeCollection(figure string) {
+	best := time.Hour
+	for i := 0; i < 3; i++ {
+		begin := time.Now()
+		runtime.GC()
+		if t := time.Since(begin); t < best {
+			best = t
+		}
+	}
+	print(figure, best.Seconds()*1e3)
+}
+
+type graphNode struct {
+	edges [4]*graphNode
+	data  [4]uint64
+}
+
+func markGraph(nodes uint32) {
+	r := random(2)
+	index := make([]*graphNode, nodes)
+	for i := range index {
+		index[i] = new(graphNode)
+	}
+	for _, node := range index {
+		for e := range node.edges {
+			node.edges[e] = index[r.below(nodes)]
+		}
+	}
+	root := index[0]
+	for i := range index {
+		index[i] = nil
+	}
+	timeCollection("mark-graph-ms")
+	runtime.KeepAlive(root)
+	runtime.KeepAlive(index)
+}
+
+type listNode struct {
+	next *listNode
+	data [3]uint64
+}
+
+func markLists(megabytes uint64) {
+	const length = 1000
+	heads := make([]*listNode, megabytes*1000000/(32*length))
+	for i := range heads {
+		last := new(listNode)
+		heads[i] = last
+		for j := 1; j < length; j++ {
+			node := new(listNode)
+			last.next = node
+			last = node
+		}
+	}
+	timeCollection("mark-lists-ms")
+	runtime.KeepAlive(heads)
+}
+
+func main() {
+	size := 0.0
+	if len(os.Args) == 3 {
+		size, _ = strconv.ParseFloat(os.Args[2], 64)
+	}
+	if size <= 0 {
+		fmt.Fprintln(os.Stderr, "usage: workloads alloc|trees|churn|graph|lists SIZE")
+		os.Exit(1)
+	}
+	switch os.Args[1] {
+	case "alloc":
+		allocate(size)
+	case "trees":
+		trees(int(size))
+	case "churn":
+		churn(int(size))
+	case "graph":
+		markGraph(uint32(size))
+	case "lists":
+		markLists(uint64(size))
+	}
+}

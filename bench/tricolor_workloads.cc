@@ -1,0 +1,53 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The workloads on a Tricolor heap.
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "tricolor/runtime/heap.h"
+// The workloads come after their backend's headers.
+#include "workloads.h"
+
+namespace {
+
+class TricolorBackend {
+ public:
+  static constexpr bool kCollects = true;
+  template <typename T>
+  using Field = tricolor::Ptr<T>;
+  template <typename T>
+  using Keep = tricolor::Root<T>;
+
+  template <typename T>
+  T* New() {
+    return OrDie(mutator_.New<T>());
+  }
+  template <typename T>
+  T* NewArray(size_t n) {
+    return OrDie(mutator_.NewArray<T>(n));
+  }
+  char* NewBytes(size_t n) { return NewArray<char>(n); }
+  void Free(const void*) {}
+  void Collect() { heap_.Collect(); }
+
+ private:
+  template <typename T>
+  static T* OrDie(T* object) {
+    if (object == nullptr) {
+      std::fprintf(stderr, "out of memory\n");
+      std::exit(1);
+    }
+    return object;
+  }
+
+  tricolor::Heap heap_;
+  tricolor::Mutator mutator_{heap_};
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::Main<TricolorBackend>(argc, argv);
+}

@@ -1,0 +1,274 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The workloads by which Tricolor is compared with other collectors and with
+// malloc, written once over a Backend:
+//
+//   Backend::Field<T>      a pointer field of a heap object
+//   backend.New<T>()       a new, zeroed T
+//   backend.NewBytes(n)    n zeroed bytes without pointers
+//   backend.NewArray<T>(n) n zeroed T
+//   backend.Free(p)        where memory is freed by hand; else does nothing
+//   backend.Collect()      a full collection
+//   Backend::kCollects     whether that means anything
+//   Backend::Keep<T>       a variable on the stack that keeps a T alive
+//   TRICOLOR_TRACE(...)    a macro; it may stand for nothing
+//
+// Include the backend's headers first.
+//
+// Each workload prints lines of the form `figure value`; bench/compare.py puts
+// them side by side.
+
+#ifndef TRICOLOR_BENCH_WORKLOADS_H_
+#define TRICOLOR_BENCH_WORKLOADS_H_
+
+#include <sys/resource.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace bench {
+
+inline double Now(clockid_t clock) {
+  timespec t;
+  clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+inline double WallSeconds() { return Now(CLOCK_MONOTONIC); }
+inline double CpuSeconds() { return Now(CLOCK_PROCESS_CPUTIME_ID); }
+inline double PeakMegabytes() {
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+inline void Print(const char* figure, double value) {
+  std::printf("%s %.4f\n", figure, value);
+}
+// Makes the compiler believe that the object is used.
+inline void Use(const void* p) { asm volatile("" : : "r"(p) : "memory"); }
+
+// Small, quick and the same everywhere (xorshift64*).
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  uint32_t Below(uint32_t n) {
+    state_ ^= state_ >> 12;
+    state_ ^= state_ << 25;
+    state_ ^= state_ >> 27;
+    return static_cast<uint32_t>(((state_ * 0x2545F4914F6CDD1D) >> 32) * n >>
+                                 32);
+  }
+
+ private:
+  uint64_t state_;
+};
+
+template <size_t n>
+struct Block {
+  TRICOLOR_TRACE(Block);
+  char bytes[n];
+};
+
+// Objects that die at once: nanoseconds an object.
+template <size_t size, typename Backend>
+void AllocateSize(Backend& backend, double seconds) {
+  const double begin = CpuSeconds();
+  double end;
+  uint64_t objects = 0;
+  do {
+    for (int i = 0; i < 100000; ++i) {
+      auto* block = backend.template New<Block<size>>();
+      Use(block);
+      backend.Free(block);
+    }
+    objects += 100000;
+    end = CpuSeconds();
+  } while (end - begin < seconds);
+  const std::string figure = "alloc-" + std::to_string(size) + "-ns";
+  Print(figure.c_str(), (end - begin) / static_cast<double>(objects) * 1e9);
+}
+
+template <typename Backend>
+void Allocate(Backend& backend, double seconds) {
+  AllocateSize<16>(backend, seconds);
+  AllocateSize<64>(backend, seconds);
+  AllocateSize<512>(backend, seconds);
+}
+
+template <typename Backend>
+struct TreeNode {
+  TRICOLOR_TRACE(TreeNode, left, right);
+  typename Backend::template Field<TreeNode> left, right;
+};
+
+template <typename Backend>
+TreeNode<Backend>* BuildTree(Backend& backend, int depth) {
+  auto* node = backend.template New<TreeNode<Backend>>();
+  if (depth > 0) {
+    node->left = BuildTree(backend, depth - 1);
+    node->right = BuildTree(backend, depth - 1);
+  }
+  return node;
+}
+template <typename Backend>
+int64_t CountAndFree(Backend& backend, TreeNode<Backend>* node) {
+  int64_t count = 1;
+  if (node->left != nullptr) {
+    count += CountAndFree<Backend>(backend, node->left);
+    count += CountAndFree<Backend>(backend, node->right);
+  }
+  backend.Free(node);
+  return count;
+}
+
+// The Benchmarks Game's binary trees without its output.
+template <typename Backend>
+void Trees(Backend& backend, int max_depth) {
+  constexpr int kMinDepth = 4;
+  const double wall = WallSeconds();
+  const double cpu = CpuSeconds();
+  int64_t check = CountAndFree(backend, BuildTree(backend, max_depth + 1));
+  typename Backend::template Keep<TreeNode<Backend>> long_lived(
+      BuildTree(backend, max_depth));
+  for (int depth = kMinDepth; depth <= max_depth; depth += 2) {
+    for (int64_t i = int64_t{1} << (max_depth - depth + kMinDepth); i > 0;
+         --i) {
+      check += CountAndFree(backend, BuildTree(backend, depth));
+    }
+  }
+  check += CountAndFree<Backend>(backend, long_lived);
+  if (check == 0) std::abort();
+  Print("trees-cpu-s", CpuSeconds() - cpu);
+  Print("trees-wall-s", WallSeconds() - wall);
+  Print("trees-peak-MB", PeakMegabytes());
+}
+
+// A million live objects of 16 to 512 bytes, of which a random one is replaced:
+// nanoseconds a step.
+template <typename Backend>
+void Churn(Backend& backend, int steps) {
+  constexpr uint32_t kLive = 1000000;
+  using Field = typename Backend::template Field<char>;
+  Random random(1);
+  typename Backend::template Keep<Field> live(
+      backend.template NewArray<Field>(kLive));
+  const auto replace = [&](uint32_t i) {
+    Field& field = static_cast<Field*>(live)[i];
+    char* const old = field;
+    char* const fresh = backend.NewBytes(16 + random.Below(497));
+    *fresh = 1;
+    field = fresh;
+    if (old != nullptr) backend.Free(old);
+  };
+  for (uint32_t i = 0; i < kLive; ++i) replace(i);
+  const double cpu = CpuSeconds();
+  for (int i = 0; i < steps; ++i) replace(random.Below(kLive));
+  Print("churn-cpu-ns", (CpuSeconds() - cpu) / steps * 1e9);
+  Print("churn-peak-MB", PeakMegabytes());
+}
+
+// The quickest of three collections, in milliseconds.
+template <typename Backend>
+void TimeCollection(Backend& backend, const char* figure) {
+  double best = 1e9;
+  for (int i = 0; i < 3; ++i) {
+    const double begin = WallSeconds();
+    backend.Collect();
+    best = std::min(best, (WallSeconds() - begin) * 1e3);
+  }
+  Print(figure, best);
+}
+
+template <typename Backend>
+struct GraphNode {
+  TRICOLOR_TRACE(GraphNode, edges);
+  typename Backend::template Field<GraphNode> edges[4];
+  uint64_t data[4];
+};
+
+// A full collection of a graph of 64-byte nodes with 4 random pointers each.
+template <typename Backend>
+void MarkGraph(Backend& backend, uint32_t nodes) {
+  using Node = GraphNode<Backend>;
+  using Field = typename Backend::template Field<Node>;
+  Random random(2);
+  typename Backend::template Keep<Field> all(
+      backend.template NewArray<Field>(nodes));
+  Field* const index = all;
+  for (uint32_t i = 0; i < nodes; ++i) {
+    index[i] = backend.template New<Node>();
+  }
+  for (uint32_t i = 0; i < nodes; ++i) {
+    for (auto& edge : index[i]->edges) edge = index[random.Below(nodes)];
+  }
+  // From now on, only the first node and its edges keep the graph.
+  typename Backend::template Keep<Node> root(index[0]);
+  for (uint32_t i = 0; i < nodes; ++i) index[i] = nullptr;
+  TimeCollection(backend, "mark-graph-ms");
+  Use(static_cast<Node*>(root));
+}
+
+template <typename Backend>
+struct ListNode {
+  TRICOLOR_TRACE(ListNode, next);
+  typename Backend::template Field<ListNode> next;
+  uint64_t data[3];
+};
+
+// A full collection of `megabytes` of 32-byte nodes in lists of 1000, laid out
+// in allocation order.
+template <typename Backend>
+void MarkLists(Backend& backend, uint32_t megabytes) {
+  using Node = ListNode<Backend>;
+  using Field = typename Backend::template Field<Node>;
+  constexpr uint32_t kLength = 1000;
+  const auto lists = static_cast<uint32_t>(uint64_t{megabytes} * 1000000 /
+                                           (sizeof(Node) * kLength));
+  typename Backend::template Keep<Field> heads(
+      backend.template NewArray<Field>(lists));
+  for (uint32_t i = 0; i < lists; ++i) {
+    Node* last = backend.template New<Node>();
+    static_cast<Field*>(heads)[i] = last;
+    for (uint32_t j = 1; j < kLength; ++j) {
+      Node* const node = backend.template New<Node>();
+      last->next = node;
+      last = node;
+    }
+  }
+  TimeCollection(backend, "mark-lists-ms");
+  Use(static_cast<Field*>(heads));
+}
+
+// WORKLOAD SIZE: `alloc SECONDS`, `trees DEPTH`, `churn STEPS`, `graph NODES`,
+// `lists MEGABYTES`.
+template <typename Backend>
+int Main(int argc, char** argv) {
+  const std::string workload = argc == 3 ? argv[1] : "";
+  const double size = argc == 3 ? std::atof(argv[2]) : 0;
+  Backend backend;
+  if (size > 0 && workload == "alloc") {
+    Allocate(backend, size);
+  } else if (size > 0 && workload == "trees") {
+    Trees(backend, static_cast<int>(size));
+  } else if (size > 0 && workload == "churn") {
+    Churn(backend, static_cast<int>(size));
+  } else if (Backend::kCollects && size > 0 && workload == "graph") {
+    MarkGraph(backend, static_cast<uint32_t>(size));
+  } else if (Backend::kCollects && size > 0 && workload == "lists") {
+    MarkLists(backend, static_cast<uint32_t>(size));
+  } else {
+    std::fprintf(stderr, "usage: %s alloc|trees|churn|graph|lists SIZE\n",
+                 argv[0]);
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace bench
+
+#endif  // TRICOLOR_BENCH_WORKLOADS_H_
