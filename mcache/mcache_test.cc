@@ -1,0 +1,652 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/mcache/mcache.h"
+
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tricolor/base/bits.h"
+#include "tricolor/mcache/allocate-inl.h"
+#include "tricolor/mcentral/test_heap.h"
+#include "tricolor/mheap/size_classes.h"
+
+namespace tricolor::mcache {
+
+class MCacheTestPeer {
+ public:
+  static mheap::MSpan* Current(MCache& cache, mheap::SpanClass c) {
+    return cache.spans_[c.index()];
+  }
+};
+
+namespace {
+
+using mcentral::FakeSweeper;
+using mcentral::TestHeap;
+using mheap::MSpan;
+using mheap::SpanClass;
+using mheap::SpanKind;
+using mheap::SpanState;
+using Tracing = TypeInfo::Tracing;
+
+// 512-byte slots, 16 to a span: one run.
+constexpr SpanClass kClass(mheap::SizeClassFor(512), SpanKind::kNoScan);
+constexpr uint32_t kSlots = mheap::kClassSlots[kClass.size_class()];
+constexpr SpanClass kTinyClass(mheap::SizeClassFor(16), SpanKind::kNoScan);
+
+constexpr uint64_t kFirstAndThird[] = {0b101};
+
+constexpr TypeInfo NoPointers(size_t size, size_t align) {
+  return {.size = size, .align = align};
+}
+constexpr TypeInfo WithBitmap(size_t size) {
+  return {.size = size,
+          .align = 8,
+          .tracing = Tracing::kBitmap,
+          .pointer_words = 3,
+          .bitmap = kFirstAndThird};
+}
+constexpr TypeInfo Conservative(size_t size, size_t align = 8) {
+  return {.size = size, .align = align, .tracing = Tracing::kConservative};
+}
+
+class FakeObserver final : public AllocationObserver {
+ public:
+  void HeapLiveChanged(int64_t bytes) override {
+    live += bytes;
+    ++calls;
+  }
+  int64_t live = 0;
+  int calls = 0;
+};
+
+class MCacheTest : public testing::Test {
+ protected:
+  MCacheTest() {
+    t_.heap.set_sweeper(&sweeper_);
+    cache_.emplace(t_.heap, t_.centrals, t_.processor, observer_);
+  }
+  ~MCacheTest() override {
+    if (cache_.has_value()) {
+      cache_->CheckInvariants();
+      cache_->PrepareForSweep();
+      cache_->set_allocate_black(false);
+      cache_->ReleaseAll();
+    }
+    t_.centrals.CheckInvariants();
+    t_.heap.CheckInvariants();
+  }
+
+  uint32_t sg() const { return t_.heap.sweep_gen(); }
+  void* New(SpanClass c) {
+    void* slot = cache_->TryAllocate(c, c.slot_size());
+    return slot != nullptr ? slot : cache_->AllocateSlow(c);
+  }
+  MSpan* Current(SpanClass c) { return MCacheTestPeer::Current(*cache_, c); }
+  MSpan* SpanOf(void* object) { return t_.heap.HeapSpanOf(Addr(object)); }
+  uint32_t IndexOf(void* object) {
+    return SpanOf(object)->IndexOf(Addr(object));
+  }
+  uint64_t Allocated(uint8_t size_class) {
+    return t_.heap.ReadStats().small_allocated[size_class];
+  }
+  // All bytes, from the object to the end of its slot.
+  bool IsZero(void* object, size_t bytes) {
+    const auto* p = static_cast<const unsigned char*>(object);
+    for (size_t i = 0; i < bytes; ++i) {
+      if (p[i] != 0) return false;
+    }
+    return true;
+  }
+
+  TestHeap t_;
+  FakeSweeper sweeper_{t_.heap};
+  FakeObserver observer_;
+  std::optional<MCache> cache_;
+};
+
+// ---- Small objects.
+
+TEST_F(MCacheTest, TheFastPathFailsUntilARunHasBeenTaken) {
+  EXPECT_EQ(cache_->TryAllocate(kClass, 512), nullptr);
+  ASSERT_NE(cache_->AllocateSlow(kClass), nullptr);
+  EXPECT_NE(cache_->TryAllocate(kClass, 512), nullptr);
+}
+
+TEST_F(MCacheTest, HandsOutEachSlotOfASpanOnceAndThenTakesAnother) {
+  std::set<void*> slots;
+  for (uint32_t i = 0; i < kSlots; ++i) slots.insert(New(kClass));
+  EXPECT_EQ(slots.size(), kSlots);
+  MSpan* span = Current(kClass);
+  EXPECT_TRUE(span->full());
+  for (void* slot : slots) EXPECT_EQ(SpanOf(slot), span);
+  void* next = New(kClass);
+  EXPECT_NE(SpanOf(next), span);
+  EXPECT_EQ(span->sweep_gen(), sg());
+  EXPECT_EQ(Current(kClass)->sweep_gen(), sg() + 3);
+}
+
+TEST_F(MCacheTest, ZeroesTheMemoryOfFormerObjects) {
+  for (uint32_t i = 0; i < kSlots; ++i) std::memset(New(kClass), 0xab, 512);
+  cache_->ParkRuns();
+  t_.heap.AdvanceSweepGen();
+  cache_->PrepareForSweep();
+  for (uint32_t i = 0; i < 3 * kSlots; ++i) {
+    EXPECT_TRUE(IsZero(New(kClass), 512));
+  }
+}
+
+TEST_F(MCacheTest, SlotsOfMoreThanARunAreTakenOneByOne) {
+  constexpr SpanClass kBig(mheap::SizeClassFor(32768), SpanKind::kNoScan);
+  EXPECT_NE(New(kBig), nullptr);
+  EXPECT_EQ(cache_->TryAllocate(kBig, 32768), nullptr);
+  EXPECT_NE(New(kBig), nullptr);
+}
+
+TEST_F(MCacheTest, FillsTheHolesOfASweptSpan) {
+  std::vector<void*> slots;
+  for (uint32_t i = 0; i < kSlots; ++i) slots.push_back(New(kClass));
+  MSpan* span = Current(kClass);
+  for (uint32_t i = 0; i < kSlots; i += 3) t_.Mark(span, i);
+  t_.heap.AdvanceSweepGen();
+  cache_->PrepareForSweep();
+  std::set<void*> reused;
+  while (reused.size() < kSlots - (kSlots + 2) / 3) reused.insert(New(kClass));
+  for (uint32_t i = 0; i < kSlots; ++i) {
+    EXPECT_EQ(reused.count(slots[i]), i % 3 == 0 ? 0u : 1u) << i;
+  }
+}
+
+TEST_F(MCacheTest, AllocatesObjectsOfEveryClass) {
+  for (int i = mheap::kSpanKinds; i < mheap::kSpanClasses; ++i) {
+    const auto c = SpanClass::FromIndex(static_cast<uint8_t>(i));
+    if (c.slots() == 0) continue;
+    for (uint32_t n = 0; n <= c.slots(); ++n) {
+      void* slot = New(c);
+      ASSERT_NE(slot, nullptr);
+      ASSERT_EQ(SpanOf(slot)->span_class(), c);
+      std::memset(slot, 0xff, c.slot_size());
+    }
+    cache_->CheckInvariants();
+  }
+}
+
+// ---- Accounting.
+
+TEST_F(MCacheTest, ReportsTheWholeFreePartOfASpanWhenItIsCached) {
+  New(kClass);
+  EXPECT_EQ(observer_.live, kSlots * 512);
+  EXPECT_EQ(observer_.calls, 1);
+  for (uint32_t i = 1; i < kSlots; ++i) New(kClass);
+  EXPECT_EQ(observer_.calls, 1) << "nothing is charged per object";
+  New(kClass);
+  EXPECT_EQ(observer_.live, 2 * kSlots * 512);
+}
+
+TEST_F(MCacheTest, TakesBackWhatWasNotUsed) {
+  for (int i = 0; i < 5; ++i) New(kClass);
+  cache_->ReleaseAll();
+  EXPECT_EQ(observer_.live, 5 * 512);
+  New(kClass);  // the rest of the same span
+  EXPECT_EQ(observer_.live, kSlots * 512);
+}
+
+TEST_F(MCacheTest, TakesNothingBackForAStaleSpan) {
+  for (int i = 0; i < 5; ++i) New(kClass);
+  cache_->ParkRuns();
+  t_.heap.AdvanceSweepGen();
+  observer_.live = 0;  // counted afresh at the end of marking
+  cache_->PrepareForSweep();
+  EXPECT_EQ(observer_.live, 0);
+}
+
+TEST_F(MCacheTest, CountsWhatWasReallyHandedOut) {
+  for (int i = 0; i < 5; ++i) New(kClass);
+  EXPECT_EQ(Allocated(kClass.size_class()), 0u);
+  cache_->PublishStats();
+  EXPECT_EQ(Allocated(kClass.size_class()), 5u);
+  New(kClass);
+  cache_->ParkRuns();
+  cache_->ReleaseAll();
+  EXPECT_EQ(Allocated(kClass.size_class()), 6u);
+  for (uint32_t i = 0; i < kSlots; ++i) New(kClass);
+  EXPECT_EQ(Allocated(kClass.size_class()), kSlots);
+  cache_->PublishStats();
+  EXPECT_EQ(Allocated(kClass.size_class()), 6u + kSlots);
+}
+
+TEST_F(MCacheTest, CountsTheObjectsOfAStaleSpanBeforeItIsSwept) {
+  for (int i = 0; i < 5; ++i) New(kClass);
+  t_.heap.AdvanceSweepGen();
+  cache_->PrepareForSweep();
+  EXPECT_EQ(Allocated(kClass.size_class()), 5u);
+}
+
+// ---- Tiny objects.
+
+TEST_F(MCacheTest, TinyObjectsShareABlock) {
+  void* a = cache_->AllocateTiny(1, 1);
+  void* b = cache_->AllocateTiny(4, 4);
+  void* c = cache_->AllocateTiny(8, 8);
+  EXPECT_EQ(static_cast<char*>(b), static_cast<char*>(a) + 4);
+  EXPECT_EQ(static_cast<char*>(c), static_cast<char*>(a) + 8);
+  EXPECT_EQ(IndexOf(a), IndexOf(c));
+  void* d = cache_->AllocateTiny(1, 1);  // the block is full
+  EXPECT_NE(IndexOf(a), IndexOf(d));
+  EXPECT_EQ(SpanOf(d)->span_class(), kTinyClass);
+  cache_->PublishStats();
+  EXPECT_EQ(t_.heap.ReadStats().tiny_allocated, 4u);
+  EXPECT_EQ(Allocated(kTinyClass.size_class()), 2u);
+}
+
+TEST_F(MCacheTest, KeepsTheTinyBlockWithMoreRoom) {
+  void* roomy = cache_->AllocateTiny(6, 1);
+  void* other = cache_->AllocateTiny(12, 1);  // does not fit; 4 bytes left
+  EXPECT_NE(IndexOf(roomy), IndexOf(other));
+  void* third = cache_->AllocateTiny(10, 1);
+  EXPECT_EQ(static_cast<char*>(third), static_cast<char*>(roomy) + 6);
+  void* fourth = cache_->AllocateTiny(2, 1);  // the new block has more room
+  void* fifth = cache_->AllocateTiny(14, 1);
+  EXPECT_EQ(static_cast<char*>(fifth), static_cast<char*>(fourth) + 2);
+}
+
+TEST_F(MCacheTest, TinyObjectsAreZeroAlignedAndDistinct) {
+  std::set<uintptr_t> bytes;
+  for (size_t i = 0; i < 5000; ++i) {
+    const size_t size = i % 15 + 1;
+    const size_t align = size_t{1} << (i / 15 % 4);
+    void* object = cache_->AllocateTiny(size, align);
+    const auto address = reinterpret_cast<uintptr_t>(object);
+    EXPECT_TRUE(IsAligned(address, align));
+    EXPECT_EQ(address / 16, (address + size - 1) / 16);
+    EXPECT_TRUE(IsZero(object, size));
+    std::memset(object, 0xcd, size);
+    for (size_t b = 0; b < size; ++b) {
+      EXPECT_TRUE(bytes.insert(address + b).second);
+    }
+  }
+}
+
+TEST_F(MCacheTest, ParkingForgetsTheTinyBlock) {
+  void* before = cache_->AllocateTiny(1, 1);
+  cache_->ParkRuns();
+  EXPECT_NE(IndexOf(before), IndexOf(cache_->AllocateTiny(1, 1)));
+}
+
+TEST_F(MCacheTest, FlushingForgetsTheTinyBlock) {
+  void* before = cache_->AllocateTiny(1, 1);
+  t_.Mark(SpanOf(before), IndexOf(before));
+  t_.heap.AdvanceSweepGen();
+  cache_->PrepareForSweep();
+  EXPECT_NE(IndexOf(before), IndexOf(cache_->AllocateTiny(1, 1)));
+}
+
+TEST(TinyBlockTest, OnlySmallObjectsWithoutPointersShareBlocks) {
+  EXPECT_TRUE(MCache::UsesTinyBlock(NoPointers(15, 1), 1));
+  EXPECT_FALSE(MCache::UsesTinyBlock(NoPointers(16, 8), 1));
+  EXPECT_TRUE(MCache::UsesTinyBlock(NoPointers(8, 8), 1));
+  EXPECT_FALSE(MCache::UsesTinyBlock(NoPointers(8, 16), 1));
+  EXPECT_FALSE(MCache::UsesTinyBlock(WithBitmap(8), 1));
+  // An array needs the byte after its end.
+  EXPECT_TRUE(MCache::UsesTinyBlock(NoPointers(1, 1), 14));
+  EXPECT_FALSE(MCache::UsesTinyBlock(NoPointers(1, 1), 15));
+  EXPECT_FALSE(MCache::UsesTinyBlock(NoPointers(8, 8), uint64_t{1} << 61));
+  EXPECT_FALSE(MCache::UsesTinyBlock(NoPointers(2, 1), ~uint64_t{0}));
+}
+
+TEST_F(MCacheTest, TheEndOfATinyArrayIsInItsBlock) {
+  const TypeInfo byte = NoPointers(1, 1);
+  for (int i = 0; i < 100; ++i) {
+    void* array = cache_->Allocate(byte, 7);
+    EXPECT_EQ(IndexOf(array), IndexOf(static_cast<char*>(array) + 7));
+  }
+}
+
+// ---- Large objects.
+
+TEST_F(MCacheTest, ALargeObjectHasASpanToItself) {
+  const TypeInfo type = NoPointers(100000, 8);
+  void* object = cache_->Allocate(type, 1);
+  ASSERT_NE(object, nullptr);
+  MSpan* span = SpanOf(object);
+  EXPECT_EQ(span->base(), Addr(object));
+  EXPECT_TRUE(span->is_large());
+  EXPECT_EQ(span->span_class().kind(), SpanKind::kNoScan);
+  EXPECT_EQ(span->pages(), PagesFor(ByteCount(100000)));
+  EXPECT_EQ(span->large_type(), &type);
+  EXPECT_EQ(span->sweep_gen(), sg());
+  EXPECT_FALSE(span->IsFree(0));
+  EXPECT_TRUE(IsZero(object, 100000));
+  EXPECT_EQ(observer_.live, static_cast<int64_t>(span->bytes().value()));
+  const mheap::HeapStats stats = t_.heap.ReadStats();
+  EXPECT_EQ(stats.small_allocated[0], 1u);
+  EXPECT_EQ(stats.large_allocated_bytes, span->bytes().value());
+  EXPECT_EQ(sweeper_.paid, span->bytes());
+}
+
+TEST_F(MCacheTest, TheNextSweepFindsALargeObject) {
+  const TypeInfo type = Conservative(100000);
+  void* object = cache_->Allocate(type, 1);
+  MSpan* span = SpanOf(object);
+  EXPECT_EQ(span->span_class().kind(), SpanKind::kTypeHeader);
+  t_.heap.AdvanceSweepGen();
+  EXPECT_EQ(t_.centrals.of(span->span_class()).PopUnsweptFull(), span);
+  t_.heap.FreeSpan(t_.processor, (span->set_sweep_gen(sg()), span));
+}
+
+TEST_F(MCacheTest, LargeObjectsAreZeroedWhenTheirPagesAreReused) {
+  const TypeInfo type = NoPointers(1 << 20, 8);
+  void* object = cache_->Allocate(type, 1);
+  std::memset(object, 0xab, 1 << 20);
+  t_.heap.AdvanceSweepGen();
+  MSpan* span = t_.centrals.of(SpanOf(object)->span_class()).PopUnsweptFull();
+  span->set_sweep_gen(sg());
+  t_.heap.FreeSpan(t_.processor, span);
+  cache_->PrepareForSweep();
+  void* again = cache_->Allocate(type, 1);
+  ASSERT_EQ(again, object) << "the pages should have been reused";
+  EXPECT_TRUE(IsZero(again, 1 << 20));
+}
+
+TEST_F(MCacheTest, LargeObjectsCanBeAlignedBeyondAPage) {
+  for (const size_t align : {size_t{16384}, size_t{65536}, size_t{1} << 20}) {
+    void* object = cache_->Allocate(NoPointers(align, align), 1);
+    ASSERT_NE(object, nullptr);
+    EXPECT_TRUE(IsAligned(reinterpret_cast<uintptr_t>(object), align));
+  }
+}
+
+TEST_F(MCacheTest, ImpossibleSizesAreNull) {
+  const TypeInfo type = NoPointers(1000, 8);
+  EXPECT_EQ(cache_->Allocate(type, ~uint64_t{0}), nullptr);
+  EXPECT_EQ(cache_->Allocate(type, (uint64_t{1} << 46) / 1000), nullptr);
+  EXPECT_EQ(cache_->Allocate(type, mheap::kArenaSize.value() / 1000 + 1),
+            nullptr)
+      << "more than the reservation";
+  EXPECT_EQ(observer_.calls, 0);
+}
+
+// ---- Whatever the type.
+
+TEST_F(MCacheTest, ObjectsWithABitmapHaveTheirPointerBits) {
+  const TypeInfo one = WithBitmap(24);
+  const TypeInfo other = WithBitmap(32);
+  for (int i = 0; i < 1000; ++i) {
+    void* object = cache_->Allocate(i % 3 == 0 ? other : one, 1);
+    EXPECT_EQ(SpanOf(object)->PointerBits(IndexOf(object)), 0b101u);
+    EXPECT_TRUE(IsZero(object, 24));
+  }
+}
+
+TEST_F(MCacheTest, TypesOfOneClassTakeTurns) {
+  static constexpr uint64_t kAll[] = {0b1111};
+  const TypeInfo all{.size = 32,
+                     .align = 8,
+                     .tracing = Tracing::kBitmap,
+                     .pointer_words = 4,
+                     .bitmap = kAll};
+  const TypeInfo none{
+      .size = 32, .align = 8, .tracing = Tracing::kBitmap, .bitmap = kAll};
+  const TypeInfo two = WithBitmap(32);
+  struct Expected {
+    void* object;
+    uint64_t bits;
+  };
+  std::vector<Expected> objects;
+  for (int i = 0; i < 2000; ++i) {
+    objects.push_back({cache_->Allocate(all, 1), 0b1111});
+    objects.push_back({cache_->Allocate(two, 1), 0b101});
+    if (i % 7 == 0) objects.push_back({cache_->Allocate(none, 1), 0});
+  }
+  for (const Expected& e : objects) {
+    EXPECT_EQ(SpanOf(e.object)->PointerBits(IndexOf(e.object)), e.bits);
+  }
+}
+
+TEST_F(MCacheTest, ArraysRepeatTheBitmap) {
+  const TypeInfo type = WithBitmap(24);
+  for (uint64_t n = 1; n <= 21; ++n) {
+    void* array = cache_->Allocate(type, n);
+    MSpan* span = SpanOf(array);
+    ASSERT_EQ(span->span_class().kind(), SpanKind::kPointerBitmap) << n;
+    EXPECT_EQ(span->PointerBits(IndexOf(array)),
+              mheap::SlotPointerBits(type, n));
+    // One past the end points into the array's slot.
+    EXPECT_EQ(IndexOf(array),
+              IndexOf(static_cast<char*>(array) + (n > 1 ? 24 * n : 0)));
+  }
+}
+
+TEST_F(MCacheTest, ObjectsWithAHeaderPointToTheirType) {
+  for (const size_t align : {size_t{8}, size_t{64}, size_t{4096}}) {
+    const TypeInfo type = Conservative(8192, align);
+    void* object = cache_->Allocate(type, 1);
+    MSpan* span = SpanOf(object);
+    ASSERT_EQ(span->span_class().kind(), SpanKind::kTypeHeader);
+    const Addr slot = span->SlotAddress(IndexOf(object));
+    EXPECT_EQ(slot.as<Atomic<const TypeInfo*>>()->LoadAcquire(), &type);
+    EXPECT_EQ(Addr(object) - slot, ByteCount(align));
+    EXPECT_TRUE(IsZero(object, 8192));
+  }
+}
+
+TEST_F(MCacheTest, AnArrayOfNothingIsAnObject) {
+  EXPECT_NE(cache_->Allocate(NoPointers(24, 8), 0), nullptr);
+  EXPECT_NE(cache_->Allocate(NoPointers(1, 1), 0), nullptr);
+}
+
+// ---- Allocation of what is known at compile time.
+
+inline constexpr TypeInfo kBitmapType = WithBitmap(40);
+inline constexpr TypeInfo kNoScanType = NoPointers(12, 4);
+inline constexpr TypeInfo kHeaderType = Conservative(600);
+inline constexpr TypeInfo kLargeType = Conservative(100000);
+
+TEST_F(MCacheTest, FixedLayoutsAllocateAsTheGeneralWayDoes) {
+  for (int i = 0; i < 500; ++i) {
+    void* bitmap =
+        AllocateFixed<FixedLayoutFor(kBitmapType)>(*cache_, kBitmapType);
+    EXPECT_EQ(SpanOf(bitmap)->PointerBits(IndexOf(bitmap)), 0b101u);
+    void* general = cache_->Allocate(kBitmapType, 1);
+    EXPECT_EQ(SpanOf(bitmap)->span_class(), SpanOf(general)->span_class());
+
+    void* plain =
+        AllocateFixed<FixedLayoutFor(kNoScanType)>(*cache_, kNoScanType);
+    EXPECT_EQ(SpanOf(plain)->span_class(), kTinyClass);
+    EXPECT_EQ(SpanOf(plain)->SlotAddress(IndexOf(plain)), Addr(plain));
+
+    void* header =
+        AllocateFixed<FixedLayoutFor(kHeaderType)>(*cache_, kHeaderType);
+    EXPECT_EQ(*static_cast<const TypeInfo**>(static_cast<void*>(
+                  static_cast<char*>(header) - mheap::kTypeHeaderBytes)),
+              &kHeaderType);
+    EXPECT_TRUE(IsZero(header, 600));
+  }
+  void* large = AllocateFixed<FixedLayoutFor(kLargeType)>(*cache_, kLargeType);
+  EXPECT_EQ(SpanOf(large)->large_type(), &kLargeType);
+}
+
+TEST_F(MCacheTest, FixedLayoutsShareTinyBlocksOnlyWhenTold) {
+  constexpr FixedLayout kShared =
+      FixedLayoutFor(kNoScanType, TinyBlocks::kAllowed);
+  static_assert(kShared.tiny_size == 12 && kShared.tiny_align == 4);
+  static_assert(FixedLayoutFor(kNoScanType).tiny_size == 0);
+  void* first = cache_->AllocateTiny(4, 4);
+  void* second = AllocateFixed<kShared>(*cache_, kNoScanType);
+  EXPECT_EQ(IndexOf(first), IndexOf(second));
+}
+
+// ---- Parking and flushing.
+
+TEST_F(MCacheTest, ParkingMakesTheRestOfTheRunFree) {
+  void* object = New(kClass);
+  MSpan* span = SpanOf(object);
+  EXPECT_FALSE(span->IsFree(1));
+  cache_->ParkRuns();
+  EXPECT_FALSE(span->IsFree(0));
+  for (uint32_t i = 1; i < kSlots; ++i) EXPECT_TRUE(span->IsFree(i));
+  EXPECT_EQ(span->allocated(), 1u);
+  EXPECT_EQ(Current(kClass), span) << "the span stays cached";
+  EXPECT_EQ(IndexOf(New(kClass)), 1u);
+}
+
+TEST_F(MCacheTest, AFlushedCacheIsNotFlushedAgain) {
+  New(kClass);
+  MSpan* span = Current(kClass);
+  cache_->PrepareForSweep();
+  EXPECT_EQ(Current(kClass), span);
+  EXPECT_EQ(cache_->flush_gen(), sg());
+}
+
+TEST_F(MCacheTest, ABehindCacheSweepsItsSpansAndGivesThemBack) {
+  void* live = New(kClass);
+  New(kClass);
+  MSpan* span = Current(kClass);
+  t_.Mark(span, IndexOf(live));
+  cache_->ParkRuns();
+  t_.heap.AdvanceSweepGen();
+  EXPECT_EQ(cache_->flush_gen(), sg() - 2);
+  EXPECT_EQ(span->sweep_gen(), sg() + 1);
+  cache_->PrepareForSweep();
+  EXPECT_EQ(cache_->flush_gen(), sg());
+  EXPECT_EQ(span->sweep_gen(), sg());
+  EXPECT_EQ(span->allocated(), 1u);
+  EXPECT_EQ(Current(kClass), nullptr);
+}
+
+TEST_F(MCacheTest, ACacheTwoCyclesBehindIsFatal) {
+  t_.heap.AdvanceSweepGen();
+  t_.heap.AdvanceSweepGen();
+  EXPECT_DEATH(cache_->PrepareForSweep(),
+               "last flushed in generation 0, heap generation 4");
+  cache_.reset();
+}
+
+TEST_F(MCacheTest, AllocationFromAnUnflushedCacheIsFatal) {
+  cache_->ParkRuns();
+  t_.heap.AdvanceSweepGen();
+  EXPECT_DEATH(New(kClass),
+               "used unflushed: last flushed in generation 0, heap "
+               "generation 2");
+  EXPECT_DEATH(static_cast<void>(cache_->Allocate(kLargeType, 1)),
+               "used unflushed");
+  EXPECT_DEATH(cache_->ParkRuns(), "used unflushed");
+}
+
+TEST_F(MCacheTest, AStolenSpanIsFatalWhenItIsGivenBack) {
+  New(kClass);
+  MSpan* span = Current(kClass);
+  for (const uint32_t wrong : {0u, 1u, 2u, 4u}) {  // sg-2, sg-1, sg, sg+2
+    span->set_sweep_gen(sg() - 2 + wrong);
+    EXPECT_DEATH(cache_->ReleaseAll(), "INV-MCACHE-1: .* heap generation");
+  }
+  span->set_sweep_gen(sg() + 3);
+}
+
+TEST_F(MCacheTest, DestroyingACacheWithSpansIsFatal) {
+  New(kClass);
+  EXPECT_DEATH(cache_.reset(), "destroyed with span");
+}
+
+// ---- While a cycle marks.
+
+TEST_F(MCacheTest, WhileACycleMarksNewObjectsAreBlack) {
+  void* white = New(kClass);
+  cache_->ParkRuns();
+  cache_->set_allocate_black(true);
+  void* black = New(kClass);
+  void* large = cache_->Allocate(kLargeType, 1);
+  EXPECT_FALSE(SpanOf(white)->IsMarked(IndexOf(white)));
+  EXPECT_TRUE(SpanOf(black)->IsMarked(IndexOf(black)));
+  EXPECT_TRUE(SpanOf(large)->IsMarked(0));
+  for (void* object : {black, large}) {
+    const uint64_t page =
+        PagesIn(SpanOf(object)->base() - t_.heap.base()).value();
+    EXPECT_TRUE(
+        (t_.heap.page_marks_word(page / 64).LoadRelaxed() >> (page % 64)) & 1);
+  }
+}
+
+TEST_F(MCacheTest, UnusedBlackSlotsOfAStaleSpanDieWithTheFlush) {
+  cache_->ParkRuns();
+  cache_->set_allocate_black(true);
+  New(kClass);
+  MSpan* span = Current(kClass);
+  cache_->set_allocate_black(false);
+  t_.heap.AdvanceSweepGen();
+  cache_->PrepareForSweep();
+  EXPECT_EQ(span->allocated(), 1u);
+  EXPECT_EQ(Allocated(kClass.size_class()), 1u);
+}
+
+TEST_F(MCacheTest, UnusedBlackSlotsStayAllocatedWhileACycleMarks) {
+  cache_->ParkRuns();
+  cache_->set_allocate_black(true);
+  New(kClass);
+  MSpan* span = Current(kClass);
+  cache_->ReleaseAll();
+  EXPECT_TRUE(span->full());
+  EXPECT_FALSE(span->IsFree(kSlots - 1));
+  EXPECT_TRUE(span->IsMarked(kSlots - 1));
+}
+
+TEST_F(MCacheTest, ParkingWhileACycleMarksIsFatal) {
+  cache_->set_allocate_black(true);
+  EXPECT_DEATH(cache_->ParkRuns(), "while a cycle marks");
+}
+
+// ---- A heap without memory.
+
+TEST_F(MCacheTest, AnExhaustedHeapIsNullAndStaysUsable) {
+  uint64_t objects = 0;
+  while (New(kClass) != nullptr) ++objects;
+  EXPECT_EQ(objects * 512, mheap::kArenaSize.value());
+  EXPECT_EQ(cache_->Allocate(kLargeType, 1), nullptr);
+  EXPECT_EQ(cache_->Allocate(kBitmapType, 1), nullptr);
+  EXPECT_EQ(cache_->AllocateTiny(1, 1), nullptr);
+  EXPECT_EQ(New(kClass), nullptr);
+  cache_->CheckInvariants();
+  EXPECT_EQ(observer_.live, static_cast<int64_t>(mheap::kArenaSize.value()));
+  // When everything is dead, it can be had again.
+  t_.heap.AdvanceSweepGen();
+  cache_->PrepareForSweep();
+  for (uint64_t i = 0; i < objects; ++i) ASSERT_NE(New(kClass), nullptr);
+}
+
+TEST(MCacheRefusalTest, ARefusalOfTheOsIsNullAndLeavesTheCacheUsable) {
+  const uint64_t failing = ForEachOsFailure(
+      [](FakeOsMemory& os) {
+        mheap::MHeap heap(os, mcentral::TestHeapOptions());
+        if (!heap.Init()) return;
+        mheap::ProcessorCache processor;
+        heap.AttachProcessor(processor);
+        mcentral::MCentrals centrals(heap);
+        if (centrals.ok()) {
+          FakeObserver observer;
+          MCache cache(heap, centrals, processor, observer);
+          int refused = 0;
+          for (const TypeInfo* type :
+               {&kNoScanType, &kBitmapType, &kHeaderType, &kLargeType}) {
+            for (int i = 0; i < 3; ++i) {
+              if (cache.Allocate(*type, 1) == nullptr) ++refused;
+              cache.CheckInvariants();
+            }
+          }
+          EXPECT_LE(refused, 1);
+          cache.ReleaseAll();
+          centrals.CheckInvariants();
+        }
+        heap.ReleaseProcessor(processor);
+        heap.CheckInvariants();
+      },
+      mcentral::TestOsOptions());
+  EXPECT_GT(failing, 5u);
+}
+
+}  // namespace
+}  // namespace tricolor::mcache
