@@ -11,8 +11,15 @@ load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
 load("//build_defs:floors.bzl", "check_deps", "floor_visibility")
 load("//build_defs:warnings.bzl", "TRICOLOR_COPTS")
 
-_GTEST = "@com_google_googletest//:gtest_main"
-_BENCHMARK = "@com_github_google_benchmark//:benchmark_main"
+# What a test or benchmark includes, and the main that runs it.
+_GTEST = ["@com_google_googletest//:gtest", "@com_google_googletest//:gtest_main"]
+_BENCHMARK = [
+    "@com_github_google_benchmark//:benchmark",
+    "@com_github_google_benchmark//:benchmark_main",
+]
+
+# clang refuses an include of what is no direct dependency. gcc does not know this.
+_FEATURES = ["layering_check"]
 
 def tricolor_library(
         name,
@@ -26,6 +33,7 @@ def tricolor_library(
     cc_library(
         name = name,
         copts = TRICOLOR_COPTS + copts,
+        features = _FEATURES,
         include_prefix = "tricolor/" + native.package_name(),
         linkstatic = True,
         testonly = testonly,
@@ -39,6 +47,7 @@ def tricolor_binary(name, deps = [], copts = [], **kwargs):
     cc_binary(
         name = name,
         copts = TRICOLOR_COPTS + copts,
+        features = _FEATURES,
         deps = deps,
         **kwargs
     )
@@ -50,8 +59,9 @@ def tricolor_test(name, deps = [], copts = [], size = "small", **kwargs):
         name = name,
         size = size,
         copts = TRICOLOR_COPTS + copts,
+        features = _FEATURES,
         linkstatic = True,
-        deps = deps + [_GTEST],
+        deps = deps + _GTEST,
         **kwargs
     )
 
@@ -65,7 +75,8 @@ def tricolor_benchmark(name, deps = [], copts = [], smoke_args = [], **kwargs):
         name = name,
         testonly = True,
         copts = TRICOLOR_COPTS + copts,
-        deps = deps + [_BENCHMARK],
+        features = _FEATURES,
+        deps = deps + _BENCHMARK,
         **kwargs
     )
     native.sh_test(
@@ -98,6 +109,7 @@ def tricolor_fuzz_test(
         testonly = True,
         srcs = srcs,
         copts = TRICOLOR_COPTS + copts,
+        features = _FEATURES,
         linkstatic = True,
         tags = ["manual"],
         visibility = ["//visibility:private"],

@@ -92,7 +92,6 @@ def _module_map_features():
         feature(name = "module_maps", enabled = True),
         feature(
             name = "use_module_maps",
-            requires = [],
             flag_sets = [flag_set(
                 actions = actions,
                 flag_groups = [flag_group(flags = [
