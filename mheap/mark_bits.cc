@@ -3,108 +3,145 @@
 
 #include "tricolor/mheap/mark_bits.h"
 
-#include <cstring>
+#include <algorithm>
+#include <cstdint>
+#include <new>
 
+#include "tricolor/base/bits.h"
 #include "tricolor/base/check.h"
 
 namespace tricolor::mheap {
 
-struct MarkBitArenas::Arena {
-  static constexpr uint64_t kHeaderBytes = 64;
-  static constexpr uint64_t kCapacity =
-      MarkBitArenas::kArenaSize.value() - kHeaderBytes;
+// Words are handed out from the front. Those behind are zero.
+struct alignas(64) MarkBitArenas::Arena {
+  Arena* older = nullptr;  // the next one on its list
+  // Words handed out. Attempts that did not fit may have added to it as well.
+  Atomic<uint64_t> taken;
+  alignas(64) MarkWord words[kArenaWords];
 
-  // Bytes claimed; goes beyond the capacity when a claim has failed.
-  Atomic<uint64_t> claimed;
-  Arena* next = nullptr;  // in the list of its epoch; guarded by the mutex
-
-  uint8_t* payload() {
-    return reinterpret_cast<uint8_t*>(this) + kHeaderBytes;
+  uint64_t TakenWords() const {
+    return std::min(taken.LoadRelaxed(), kArenaWords);
   }
 
-  // Null when too little is left.
-  MarkWord* Claim(uint64_t bytes) {
-    // Relaxed: the payload was zeroed before the arena was published, and
-    // nobody else claims these bytes.
-    const uint64_t offset = claimed.FetchAddRelaxed(bytes);
-    if (offset + bytes > kCapacity) return nullptr;
-    return reinterpret_cast<MarkWord*>(payload() + offset);
+  // Null when the rest is too short. Relaxed: the counter alone decides who
+  // has which words, and they have been zero since before the arena became
+  // visible.
+  MarkWord* TryAllocate(uint64_t count) {
+    // The look before the addition keeps failures from wrapping the counter.
+    if (taken.LoadRelaxed() + count > kArenaWords) return nullptr;
+    const uint64_t first = taken.FetchAddRelaxed(count);
+    return first + count <= kArenaWords ? words + first : nullptr;
   }
-  bool Contains(const MarkWord* bits) {
-    const auto* p = reinterpret_cast<const uint8_t*>(bits);
-    return p >= payload() && p < payload() + kCapacity;
+
+  void Clear() {
+    const uint64_t dirty = TakenWords();
+    for (uint64_t i = 0; i < dirty; ++i) words[i].StoreRelaxed(0);
+    taken.StoreRelaxed(0);
+  }
+
+  bool HasHandedOut(const MarkWord* bits) const {
+    const uintptr_t address = reinterpret_cast<uintptr_t>(bits);
+    const uintptr_t first = reinterpret_cast<uintptr_t>(words);
+    return address >= first &&
+           address < first + TakenWords() * sizeof(MarkWord);
   }
 };
 
 MarkWord* MarkBitArenas::NewMarkBits(uint32_t objects) {
-  static_assert(sizeof(Arena) <= Arena::kHeaderBytes);
-  const uint64_t bytes = (uint64_t{objects} + 63) / 64 * sizeof(MarkWord);
-  TRICOLOR_DCHECK(objects > 0 && bytes <= Arena::kCapacity,
-                  "mark bits asked for %u objects", objects);
-  // Acquire: pairs with the release in AllocateSlow, for the zeroed payload.
-  if (Arena* const arena = next_.LoadAcquire(); arena != nullptr) {
-    if (MarkWord* const bits = arena->Claim(bytes); bits != nullptr) {
-      return bits;
-    }
+  TRICOLOR_CHECK(objects >= 1 && objects <= kMaxObjects,
+                 "bitmap for %u objects, expected 1 to %u", objects,
+                 kMaxObjects);
+  const uint64_t words = DivideRoundUp(objects, 64);
+  // Acquire, pairs with the release in AllocateSlow: the words are zero.
+  Arena* arena = next_.LoadAcquire();
+  if (arena != nullptr) {
+    if (MarkWord* bits = arena->TryAllocate(words)) return bits;
   }
-  return AllocateSlow(bytes);
+  return AllocateSlow(words);
 }
 
-MarkWord* MarkBitArenas::NewAllocBits(uint32_t objects) {
-  return NewMarkBits(objects);
-}
-
-MarkWord* MarkBitArenas::AllocateSlow(uint64_t bytes) {
-  const MutexLock lock(mutex_);
-  // Another thread may have brought a new arena in the meantime.
-  Arena* const full = next_.LoadRelaxed();
-  if (full != nullptr) {
-    if (MarkWord* const bits = full->Claim(bytes); bits != nullptr) {
-      return bits;
-    }
+MarkWord* MarkBitArenas::AllocateSlow(uint64_t words) {
+  MutexLock lock(mutex_);
+  Arena* arena = next_.LoadRelaxed();  // written under the lock
+  // Another thread may have put a new arena there in the meantime.
+  if (arena != nullptr) {
+    if (MarkWord* bits = arena->TryAllocate(words)) return bits;
   }
-  Arena* const arena = TakeArena();
-  if (arena == nullptr) return nullptr;
-  MarkWord* const bits = arena->Claim(bytes);
-  arena->next = full;
-  next_.StoreRelease(arena);
+  Arena* fresh = TakeArena();
+  if (fresh == nullptr) return nullptr;
+  MarkWord* bits = fresh->TryAllocate(words);
+  fresh->older = arena;
+  // Release, pairs with the acquire in NewMarkBits.
+  next_.StoreRelease(fresh);
   return bits;
 }
 
+// An arena that has handed out nothing. Clearing it here and not in Rotate
+// keeps the pause short. Threads that wait for the lock meanwhile need this
+// arena too.
 MarkBitArenas::Arena* MarkBitArenas::TakeArena() {
-  if (free_ == nullptr) {
-    return static_cast<Arena*>(memory_.Allocate(kArenaSize, alignof(Arena)));
+  if (free_ != nullptr) {
+    Arena* arena = free_;
+    free_ = arena->older;
+    arena->Clear();
+    return arena;
   }
-  Arena* const arena = free_;
-  free_ = arena->next;
-  const uint64_t used = arena->claimed.LoadRelaxed();
-  std::memset(arena->payload(), 0,
-              used < Arena::kCapacity ? used : Arena::kCapacity);
-  arena->claimed.StoreRelaxed(0);
+  static_assert(sizeof(Arena) == kArenaSize.value());
+  void* memory = memory_.Allocate(kArenaSize, alignof(Arena));
+  if (memory == nullptr) return nullptr;
+  arenas_.AddOwned(1);  // under the lock
+  // The words are zero already; to construct them would touch every page.
+  Arena* arena = static_cast<Arena*>(memory);
+  arena->older = nullptr;
   return arena;
 }
 
 void MarkBitArenas::Rotate() {
-  const MutexLock lock(mutex_);
-  while (previous_ != nullptr) {
-    Arena* const arena = previous_;
-    previous_ = arena->next;
-    arena->next = free_;
-    free_ = arena;
+  MutexLock lock(mutex_);
+  if (previous_ != nullptr) {
+    Arena* last = previous_;
+    while (last->older != nullptr) last = last->older;
+    last->older = free_;
+    free_ = previous_;
   }
   previous_ = current_;
   current_ = next_.LoadRelaxed();
-  next_.StoreRelease(nullptr);
+  next_.StoreRelaxed(nullptr);
 }
 
 bool MarkBitArenas::IsLive(const MarkWord* bits) const {
-  const MutexLock lock(mutex_);
-  for (Arena* list : {next_.LoadRelaxed(), current_, previous_}) {
-    for (; list != nullptr; list = list->next) {
-      if (list->Contains(bits)) return true;
+  MutexLock lock(mutex_);
+  for (const Arena* list : {next_.LoadRelaxed(), current_, previous_}) {
+    for (; list != nullptr; list = list->older) {
+      if (list->HasHandedOut(bits)) return true;
     }
   }
   return false;
+}
+
+void MarkBitArenas::CheckInvariants() const {
+  MutexLock lock(mutex_);
+  uint64_t found = 0;
+  for (const Arena* list : {next_.LoadRelaxed(), current_, previous_, free_}) {
+    for (; list != nullptr && found <= arenas(); list = list->older) {
+      ++found;
+      for (uint64_t i = list->TakenWords(); i < kArenaWords; ++i) {
+        TRICOLOR_CHECK(
+            list->words[i].LoadRelaxed() == 0,
+            "mark-bit arena %p: word %llu is %#llx, never handed "
+            "out (of %llu), expected 0",
+            static_cast<const void*>(list), static_cast<unsigned long long>(i),
+            static_cast<unsigned long long>(list->words[i].LoadRelaxed()),
+            static_cast<unsigned long long>(list->TakenWords()));
+      }
+    }
+  }
+  TRICOLOR_CHECK(found == arenas(),
+                 "mark-bit arenas %p: %llu%s on the lists, %llu obtained",
+                 static_cast<const void*>(this),
+                 static_cast<unsigned long long>(found),
+                 found > arenas() ? " or more" : "",
+                 static_cast<unsigned long long>(arenas()));
 }
 
 }  // namespace tricolor::mheap

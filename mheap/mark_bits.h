@@ -13,8 +13,8 @@
 // INV-MHEAP-MARKBITS: when the epochs rotate, every span in use has been
 // swept since the last rotation, so that no span still uses `previous`.
 //
-// Go counterpart: gcBits, gcBitsArena in mheap.go. New and NewZeroed are
-// lock-free but for taking a new arena; Rotate: world stopped only.
+// Go counterpart: gcBits, gcBitsArena in mheap.go. New*: lock-free but for
+// taking a new arena. Rotate, IsLive, CheckInvariants: world stopped only.
 
 #ifndef TRICOLOR_MHEAP_MARK_BITS_H_
 #define TRICOLOR_MHEAP_MARK_BITS_H_
@@ -25,45 +25,64 @@
 #include "tricolor/base/atomic.h"
 #include "tricolor/base/mutex.h"
 #include "tricolor/base/persistent_alloc.h"
+#include "tricolor/base/units.h"
 
 namespace tricolor::mheap {
 
-// A bitmap's words; bit i of word i / 64 belongs to object i.
+// A bitmap's words; bit i % 64 of word i / 64 belongs to object i.
 using MarkWord = Atomic<uint64_t>;
 
 class MarkBitArenas {
  public:
   static constexpr ByteCount kArenaSize{64 << 10};
+  // What an arena holds besides its header.
+  static constexpr uint64_t kArenaWords =
+      (kArenaSize.value() - 64) / sizeof(MarkWord);
+  // The most objects that one bitmap can be for.
+  static constexpr uint32_t kMaxObjects = kArenaWords * 64;
 
+  // `memory` outlives the arenas.
   explicit MarkBitArenas(PersistentAlloc& memory) : memory_(memory) {}
   MarkBitArenas(const MarkBitArenas&) = delete;
   MarkBitArenas& operator=(const MarkBitArenas&) = delete;
 
-  // Zeroed words for `objects` bits, rounded up to whole words, to be the mark
-  // bits of the coming cycle. Null when the OS has no more memory.
+  // Zeroed words for `objects` bits (1 to kMaxObjects), rounded up to whole
+  // words, to be the mark bits of the coming cycle. Null when the OS has no
+  // more memory; nothing is changed then.
   [[nodiscard]] MarkWord* NewMarkBits(uint32_t objects);
   // The same, to be the allocation bits of a new span. Zeroed: all free.
-  [[nodiscard]] MarkWord* NewAllocBits(uint32_t objects);
+  [[nodiscard]] MarkWord* NewAllocBits(uint32_t objects) {
+    return NewMarkBits(objects);
+  }
 
   // Once a cycle, when every span has been swept and before marking starts.
   // Go: nextMarkBitArenaEpoch.
   void Rotate();
 
-  // World stopped only: whether `bits` lies in an arena that is not free.
+  // Whether `bits` lies in the used part of an arena that is not free.
   bool IsLive(const MarkWord* bits) const;
+  // Arenas obtained from memory so far, free ones included.
+  uint64_t arenas() const { return arenas_.LoadRelaxed(); }
+  // Fatal when an arena is on no list, on a list twice, or not clean beyond
+  // what it has handed out.
+  void CheckInvariants() const;
 
  private:
+  friend class MarkBitArenasTestPeer;
+
   struct Arena;
 
-  MarkWord* AllocateSlow(uint64_t bytes);
+  MarkWord* AllocateSlow(uint64_t words) ABSL_LOCKS_EXCLUDED(mutex_);
   Arena* TakeArena() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   PersistentAlloc& memory_;
   mutable Mutex mutex_{LockRank::kMarkBitArenas};
-  Atomic<Arena*> next_;  // read without the lock; its older arenas are linked
+  // The arena that bitmaps are cut from; it links the older ones of its epoch.
+  Atomic<Arena*> next_;
   Arena* current_ ABSL_GUARDED_BY(mutex_) = nullptr;
   Arena* previous_ ABSL_GUARDED_BY(mutex_) = nullptr;
   Arena* free_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Atomic<uint64_t> arenas_;
 };
 
 }  // namespace tricolor::mheap
