@@ -159,6 +159,25 @@ TEST_F(AddrRangesTest, RefusedGrowthChangesNothing) {
   ranges_.CheckInvariants();
 }
 
+TEST_F(AddrRangesTest, GrownListStaysWithinItsMemory) {
+  uint64_t count = 0;
+  const auto add_until = [&](uint64_t limit) {
+    for (; count < limit; ++count) {
+      ASSERT_TRUE(ranges_.Add(Range(count * 100, count * 100 + 50)));
+    }
+  };
+  // Growth happens at the 17th, 33rd, 65th range; what is allocated right
+  // after it lies behind the new array.
+  for (uint64_t capacity = 16; capacity <= 128; capacity *= 2) {
+    add_until(capacity + 1);
+    const auto* behind = memory_.New<uint64_t>();
+    ASSERT_NE(behind, nullptr);
+    add_until(2 * capacity);
+    EXPECT_EQ(*behind, 0u);
+    ranges_.CheckInvariants();
+  }
+}
+
 TEST_F(AddrRangesTest, LongListsGrowAndJoinAgain) {
   constexpr uint64_t kCount = 1000;
   for (uint64_t i = kCount; i-- > 0;) {

@@ -55,6 +55,9 @@ void LfStack::Push(LfNode* node) {
 }
 
 LfNode* LfStack::Pop() {
+  // Acquire, pairs with the release in Push, here and when the exchange fails:
+  // with a relaxed load this thread could find the new head and yet an old link
+  // in its node, and the exchange, which sees only the head, would succeed.
   uint64_t head = head_.LoadAcquire();
   while (head != 0) {
     LfNode* node = Unpack(head);

@@ -61,9 +61,9 @@ void* PersistentAlloc::Allocate(ByteCount size, uint64_t alignment) {
       static_cast<unsigned long long>(os_.page_size().value()));
   MutexLock lock(mutex_);
   if (size >= kDirectSize) return AllocateDirect(size, alignment);
+  // The limit is on an OS page, so aligning does not step over it.
   Addr start = next_.AlignUp(alignment);
-  // The first comparison also covers an empty allocator: 0 of 0 bytes left.
-  if (start > limit_ || limit_ - start < size) {
+  if (limit_ - start < size) {
     Chunk* chunk = NewChunk(kChunkSize);
     if (chunk == nullptr) return nullptr;
     start = (chunk->range.base + ByteCount(sizeof(Chunk))).AlignUp(alignment);
