@@ -1,0 +1,127 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Memory refused at every single call of the OS: a value, and nothing broken.
+
+#include <cstdint>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tricolor/base/sys/fake_os_memory.h"
+#include "tricolor/mheap/asan.h"
+#include "tricolor/mheap/mheap_testing.h"
+
+namespace tricolor::mheap {
+namespace {
+
+// Writes a word, where zero is promised. Does not take slots: zeroing large
+// ones over and over would be most of the test.
+void Touch(MSpan& span) {
+  AsanUnpoison(span.base(), span.bytes());
+  uint64_t* last = (span.limit() - ByteCount(8)).as<uint64_t>();
+  EXPECT_TRUE(span.needs_zero() || *last == 0);
+  *last = 1;
+}
+
+// Each call that comes to nothing succeeds when it is repeated, because only
+// one call of the OS fails.
+void RunScenario(FakeOsMemory& os) {
+  MHeap heap(os, SmallHeapOptions());
+  if (!heap.Init()) ASSERT_TRUE(heap.Init());
+  ProcessorCache processor;
+  heap.AttachProcessor(processor);
+  std::vector<MSpan*> spans;
+  const auto alloc = [&](PageCount pages, SpanClass c, PageCount alignment) {
+    const PageCount before = heap.pages_in_use();
+    MSpan* span = heap.AllocSpan(processor, pages, c, alignment);
+    heap.CheckInvariants();
+    if (span == nullptr) {
+      EXPECT_EQ(heap.pages_in_use(), before);
+      span = heap.AllocSpan(processor, pages, c, alignment);
+    }
+    ASSERT_NE(span, nullptr);
+    Touch(*span);
+    spans.push_back(span);
+  };
+  const auto free_all = [&] {
+    for (MSpan* span : spans) heap.FreeSpan(processor, span);
+    spans.clear();
+    heap.CheckInvariants();
+  };
+  for (int round = 0; round < 2; ++round) {
+    for (const size_t size : {8u, 1408u, 28672u}) {
+      const SpanClass c = ClassFor(size);
+      alloc(PageCount(c.pages()), c, PageCount(1));
+    }
+    alloc(PageCount(700), LargeClass(), PageCount(1));
+    alloc(PageCount(9), LargeClass(), PageCount(1024));
+    alloc(PageCount(9000), LargeClass(), PageCount(1));
+    MSpan* manual = heap.AllocManual(processor, PageCount(20));
+    if (manual == nullptr) manual = heap.AllocManual(processor, PageCount(20));
+    ASSERT_NE(manual, nullptr);
+    free_all();
+    heap.Scavenge(ByteCount(1 << 20));
+    heap.CheckInvariants();
+    // Runs of which only a part has been scavenged.
+    alloc(PageCount(5000), LargeClass(), PageCount(1));
+    alloc(PageCount(3000), LargeClass(), PageCount(1));
+    free_all();
+    heap.FlushPageCache(processor);
+    heap.Scavenge(ByteCount(uint64_t{1} << 40));
+    heap.CheckInvariants();
+    heap.FreeManual(processor, manual);
+  }
+  heap.ReleaseProcessor(processor);
+  heap.CheckInvariants();
+}
+
+TEST(MHeapFailureTest, EveryCallOfTheOsMayFail) {
+  const uint64_t failures =
+      ForEachOsFailure([](FakeOsMemory& os) { RunScenario(os); });
+  EXPECT_GT(failures, 40u);
+}
+
+TEST(MHeapFailureTest, EveryCallOfAnOsWithLargePagesAndJunkMayFail) {
+  ForEachOsFailure(
+      [](FakeOsMemory& os) { RunScenario(os); },
+      {.page_size = ByteCount(64 << 10), .unused_memory_is_zero = false});
+}
+
+TEST(MHeapFailureTest, AllCallsMayFailFromSomeCallOn) {
+  for (uint64_t k = 1; k < 60; ++k) {
+    FakeOsMemory os;
+    MHeap heap(os, SmallHeapOptions());
+    os.FailFrom(k);
+    if (!heap.Init()) continue;
+    ProcessorCache processor;
+    heap.AttachProcessor(processor);
+    std::vector<MSpan*> spans;
+    for (int i = 0; i < 300; ++i) {
+      MSpan* span = heap.AllocSpan(processor, ClassFor(8192));
+      if (span != nullptr) spans.push_back(span);
+    }
+    heap.CheckInvariants();
+    for (MSpan* span : spans) heap.FreeSpan(processor, span);
+    heap.ReleaseProcessor(processor);
+    heap.CheckInvariants();
+  }
+}
+
+// The pages of the window keep their scavenged bits, one by one.
+TEST(MHeapFailureTest, RefusedPagesOfThePageCacheStayWhatTheyWere) {
+  TestHeap t;
+  MSpan* span = t.heap.AllocManual(t.processor, PageCount(1));
+  const HeapStats before = t.heap.ReadStats();
+  t.os.FailOnly(OsCall::kUsed);
+  t.os.FailAfter(1);
+  EXPECT_EQ(t.heap.AllocSpan(t.processor, ClassFor(28672)), nullptr);
+  EXPECT_EQ(t.heap.ReadStats().released_bytes, before.released_bytes);
+  t.heap.CheckInvariants();
+  MSpan* again = t.heap.AllocSpan(t.processor, ClassFor(28672));
+  ASSERT_NE(again, nullptr);
+  EXPECT_FALSE(again->needs_zero());
+  t.heap.FreeManual(t.processor, span);
+}
+
+}  // namespace
+}  // namespace tricolor::mheap

@@ -1,0 +1,48 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Operations on a page heap against the model of mheap_tester.h. The first byte
+// of the input chooses the kind of heap and of OS, each following eight are an
+// operation.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "tricolor/mheap/mheap_tester.h"
+
+namespace tricolor::mheap {
+namespace {
+
+MHeapTesterOptions OptionsFor(uint8_t choice) {
+  MHeapTesterOptions options;
+  options.heap.reservation = kArenaSize;
+  options.heap.use_processor_caches = (choice & 1) == 0;
+  if ((choice & 2) != 0) options.heap.max_mapped = ByteCount(8 << 20);
+  options.os.page_size = ByteCount(uint64_t{4 << 10} << ((choice >> 2) & 3));
+  options.os.unused_memory_is_zero = (choice & 16) == 0;
+  return options;
+}
+
+void Run(const uint8_t* data, size_t size) {
+  MHeapTester tester(OptionsFor(data[0]));
+  const bool failing = (data[0] & 32) != 0;
+  if (failing) {
+    tester.set_failing(true);
+    tester.os().FailRandomly(data[0], 0.05);
+  }
+  for (size_t i = 1; i + 8 <= size; i += 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, data + i, sizeof word);
+    tester.Step(word);
+  }
+}
+
+}  // namespace
+}  // namespace tricolor::mheap
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size > 0) tricolor::mheap::Run(data, size);
+  return 0;
+}
