@@ -114,18 +114,20 @@ void AddrRanges::CheckInvariants() const {
   ByteCount total;
   for (uint64_t i = 0; i < size_; ++i) {
     const AddrRange& range = ranges_[i];
-    TRICOLOR_CHECK(range.base < range.limit, "range %llu, %p..%p, is empty",
+    TRICOLOR_CHECK(range.base < range.limit,
+                   "range %llu, %p..%p, is empty [INV-BASE-4]",
                    static_cast<unsigned long long>(i), range.base.pointer(),
                    range.limit.pointer());
     TRICOLOR_CHECK(i == 0 || ranges_[i - 1].limit < range.base,
-                   "range %llu, %p..%p, does not lie above %p..%p",
+                   "range %llu, %p..%p, does not lie above %p..%p "
+                   "[INV-BASE-4]",
                    static_cast<unsigned long long>(i), range.base.pointer(),
                    range.limit.pointer(), ranges_[i - 1].base.pointer(),
                    ranges_[i - 1].limit.pointer());
     total += range.size();
   }
   TRICOLOR_CHECK(total == total_bytes_,
-                 "ranges have %llu bytes, the count says %llu",
+                 "ranges have %llu bytes, the count says %llu [INV-BASE-5]",
                  static_cast<unsigned long long>(total.value()),
                  static_cast<unsigned long long>(total_bytes_.value()));
 }

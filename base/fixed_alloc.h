@@ -9,6 +9,8 @@
 // its first word; construct or set the fields yourself.
 //
 // Go counterpart: mfixalloc.go. Thread-compatible (the owner's lock guards it).
+// INV-BASE-3: each slot of a slab is in use, on the free list, or not yet
+// handed out.
 
 #ifndef TRICOLOR_BASE_FIXED_ALLOC_H_
 #define TRICOLOR_BASE_FIXED_ALLOC_H_
@@ -68,7 +70,7 @@ class FixedAlloc {
 
   uint64_t in_use() const { return in_use_; }
 
-  // Fatal when slots in use, free and not yet handed out do not add up.
+  // Fatal when INV-BASE-3 does not hold: the three kinds do not add up.
   void CheckInvariants() const {
     uint64_t free = (limit_ - next_).value() / kSlotSize;
     // A cycle in the list ends the walk with too many free slots.
@@ -77,7 +79,8 @@ class FixedAlloc {
       ++free;
     }
     TRICOLOR_CHECK(in_use_ + free == slots_,
-                   "FixedAlloc %p of %llu slots has %llu in use and %llu free",
+                   "FixedAlloc %p of %llu slots has %llu in use and %llu free "
+                   "[INV-BASE-3]",
                    static_cast<const void*>(this),
                    static_cast<unsigned long long>(slots_),
                    static_cast<unsigned long long>(in_use_),

@@ -141,7 +141,7 @@ void LazyRegion::CheckInvariants() const {
     const uint64_t mapped = mapped_bits_[i].LoadRelaxed();
     TRICOLOR_CHECK((committed & ~mapped) == 0,
                    "lazy region at %p: word %llu has granules %#llx committed "
-                   "but only %#llx mapped",
+                   "but only %#llx mapped [INV-BASE-6]",
                    base_.pointer(), static_cast<unsigned long long>(i),
                    static_cast<unsigned long long>(committed),
                    static_cast<unsigned long long>(mapped));
@@ -149,7 +149,7 @@ void LazyRegion::CheckInvariants() const {
   }
   TRICOLOR_CHECK(kGranule * granules == committed(),
                  "lazy region at %p: bits say %llu bytes committed, the count "
-                 "%llu",
+                 "%llu [INV-BASE-6]",
                  base_.pointer(), Print(kGranule * granules),
                  Print(committed()));
 }

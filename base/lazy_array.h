@@ -11,6 +11,7 @@
 // mpagealloc_64bit.go. EnsureCommitted is thread-compatible (the owner's lock
 // guards it); IsCommitted and committed() may run beside it on any thread;
 // reading and writing committed elements is up to the element type.
+// INV-BASE-6: a committed granule is Ready memory, and committed() counts them.
 
 #ifndef TRICOLOR_BASE_LAZY_ARRAY_H_
 #define TRICOLOR_BASE_LAZY_ARRAY_H_
@@ -48,8 +49,8 @@ class LazyRegion {
   Addr base() const { return base_; }
   ByteCount committed() const { return ByteCount(committed_.LoadRelaxed()); }
 
-  // Fatal when the bits of the granules and the counts disagree. Thread-
-  // compatible.
+  // Fatal when INV-BASE-6 does not hold, as far as the bits of the granules
+  // can tell. Thread-compatible.
   void CheckInvariants() const;
 
  private:

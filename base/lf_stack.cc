@@ -81,7 +81,7 @@ uint64_t LfStack::CheckInvariants() const {
     // the two links has an outdated tag; this also ends the walk of a cycle.
     TRICOLOR_CHECK((link & kTagMask) == tag,
                    "node %p on lock-free stack %p has push tag %#x, its link "
-                   "says %#x",
+                   "says %#x [INV-BASE-1]",
                    static_cast<const void*>(node),
                    static_cast<const void*>(this), static_cast<unsigned>(tag),
                    static_cast<unsigned>(link & kTagMask));

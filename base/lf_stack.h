@@ -10,7 +10,9 @@
 // untouched by anything but this stack, for as long as any stack that has held
 // it is in use.
 //
-// Go counterpart: lfstack.go, tagptr_64bit.go. Lock-free.
+// Go counterpart: lfstack.go, tagptr_64bit.go. Lock-free, see the table of
+// atomics in this floor's README.
+// INV-BASE-1: the tag in the link to a node is the node's push count.
 
 #ifndef TRICOLOR_BASE_LF_STACK_H_
 #define TRICOLOR_BASE_LF_STACK_H_

@@ -50,7 +50,8 @@ void CheckRank(const Mutex* mutex) {
   if (held.count == 0) return;
   const Mutex* last = held.locks[held.count - 1];
   TRICOLOR_CHECK(mutex->rank() > last->rank(),
-                 "lock %p of rank %s taken while lock %p of rank %s is held",
+                 "lock %p of rank %s taken while lock %p of rank %s is held "
+                 "[INV-BASE-7]",
                  Id(mutex), LockRankName(mutex->rank()), Id(last),
                  LockRankName(last->rank()));
 }

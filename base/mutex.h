@@ -6,6 +6,8 @@
 // than one already held by this thread is fatal). It never allocates.
 //
 // Go counterpart: runtime mutex with lockrank. Thread-safe.
+// INV-BASE-7: the ranks of the locks that a thread holds rise in the order in
+// which it took them.
 
 #ifndef TRICOLOR_BASE_MUTEX_H_
 #define TRICOLOR_BASE_MUTEX_H_

@@ -92,10 +92,10 @@ void PersistentAlloc::CheckInvariants() {
     }
   }
   TRICOLOR_CHECK(held == bytes_from_os(),
-                 "chunks hold %llu bytes, the count says %llu",
+                 "chunks hold %llu bytes, the count says %llu [INV-BASE-2]",
                  static_cast<unsigned long long>(held.value()),
                  static_cast<unsigned long long>(bytes_from_os().value()));
-  TRICOLOR_CHECK(cursor_found, "free part %p..%p lies in no chunk",
+  TRICOLOR_CHECK(cursor_found, "free part %p..%p lies in no chunk [INV-BASE-2]",
                  next_.pointer(), limit_.pointer());
 }
 

@@ -9,6 +9,8 @@
 //
 // Go counterpart: persistentalloc in malloc.go (chunks of 256 KiB, larger
 // requests go straight to the OS). Thread-safe (guarded by its own mutex).
+// INV-BASE-2: bytes_from_os() is the sum of the chunks, and the free part lies
+// in one of them.
 
 #ifndef TRICOLOR_BASE_PERSISTENT_ALLOC_H_
 #define TRICOLOR_BASE_PERSISTENT_ALLOC_H_
@@ -58,8 +60,7 @@ class PersistentAlloc {
 
   OsMemory& os() { return os_; }
 
-  // Fatal when the list of chunks, the count of bytes and the free part of the
-  // current chunk disagree.
+  // Fatal when INV-BASE-2 does not hold.
   void CheckInvariants() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -386,13 +386,15 @@ void FakeOsMemory::CheckInvariants() const {
   for (const auto& entry : pieces_) {
     const auto& [base, piece] = entry;
     TRICOLOR_CHECK(base < piece.limit && piece.state != OsState::kNone,
-                   "piece %p..%p is empty or None", base.pointer(),
+                   "piece %p..%p is empty or None [INV-SYS-1]", base.pointer(),
                    piece.limit.pointer());
     if (previous != nullptr) {
       const bool apart =
           previous->second.limit < base ||
           (previous->second.limit == base && !previous->second.Like(piece));
-      TRICOLOR_CHECK(apart, "piece %p..%p overlaps or continues %p..%p",
+      TRICOLOR_CHECK(apart,
+                     "piece %p..%p overlaps or continues %p..%p "
+                     "[INV-SYS-1]",
                      base.pointer(), piece.limit.pointer(),
                      previous->first.pointer(),
                      previous->second.limit.pointer());
@@ -402,8 +404,9 @@ void FakeOsMemory::CheckInvariants() const {
   }
   for (int i = 0; i < 4; ++i) {
     TRICOLOR_CHECK(bytes[i] == bytes_[i],
-                   "%llu bytes are %s, the count is %llu", Print(bytes[i]),
-                   NameOf(static_cast<OsState>(i)), Print(bytes_[i]));
+                   "%llu bytes are %s, the count is %llu [INV-SYS-1]",
+                   Print(bytes[i]), NameOf(static_cast<OsState>(i)),
+                   Print(bytes_[i]));
   }
 }
 
