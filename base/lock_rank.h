@@ -14,11 +14,13 @@ namespace tricolor {
 
 enum class LockRank : uint8_t {
   // runtime
+  kRegistry,      // the process's heaps
   kCycle,         // one collection cycle at a time
   kWorld,         // stop and start of the world, the list of mutators
   kRoots,         // registered roots and global ranges
   kBackground,    // sleep and wake of background threads
   kCleanupQueue,  // cleanups that are ready to run
+  kPacer,         // the heap's goal
   // sweep, mcentral, gc
   kSweep,
   kWorkBufSpans,
@@ -37,6 +39,8 @@ enum class LockRank : uint8_t {
 // The name without its k, for reports.
 constexpr const char* LockRankName(LockRank rank) {
   switch (rank) {
+    case LockRank::kRegistry:
+      return "Registry";
     case LockRank::kCycle:
       return "Cycle";
     case LockRank::kWorld:
@@ -47,6 +51,8 @@ constexpr const char* LockRankName(LockRank rank) {
       return "Background";
     case LockRank::kCleanupQueue:
       return "CleanupQueue";
+    case LockRank::kPacer:
+      return "Pacer";
     case LockRank::kSweep:
       return "Sweep";
     case LockRank::kWorkBufSpans:

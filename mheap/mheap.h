@@ -75,6 +75,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // Before the first AllocSpan while sweeping is possible. Null: no sweeping.
   void set_sweeper(SpanSweeper* sweeper) { sweeper_ = sweeper; }
   SpanSweeper* sweeper() const { return sweeper_; }
+  // Before the first weak slot: what all of them have as `heap`.
+  void set_owner(void* owner) { owner_ = owner; }
 
   // ---- Processors.
   void AttachProcessor(ProcessorCache& processor);
@@ -114,6 +116,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
     return a.value() - base_.value() < grown_bytes_.LoadRelaxed();
   }
   Addr base() const { return base_; }
+  // Bytes from base() that belong to the heap, grown or not.
+  ByteCount reserved() const { return reserved_; }
   // Bytes from base() that have been grown so far; only increases.
   ByteCount grown() const { return ByteCount(grown_bytes_.LoadAcquire()); }
   // Only for Contains(a).
@@ -312,6 +316,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // only some are scavenged had to be declared scavenged as a whole.
   Atomic<bool> scavenged_is_zero_;
   SpanSweeper* sweeper_ = nullptr;
+  void* owner_ = nullptr;
 
   const MHeapOptions options_;
   ByteCount reserved_;

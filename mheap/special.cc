@@ -84,7 +84,10 @@ WeakSpecial* MHeap::NewWeakSpecial(MSpan& span, uint32_t index) {
     weak_specials_.Free(special);
     return nullptr;
   }
-  if (fresh) ::new (slot) WeakSlot;
+  if (fresh) {
+    ::new (slot) WeakSlot;
+    slot->heap = owner_;
+  }
   slot->next_free = nullptr;
   slot->target.StoreRelaxed(span.SlotAddress(index).value());
   // Release: a reader that finds the serial finds its target.

@@ -35,7 +35,7 @@ struct Special {
 // same object. Serials are never used twice by one heap.
 struct WeakSlot {
   WeakSlot* next_free = nullptr;  // guarded by the specials allocator
-  void* heap = nullptr;           // the owner, set by runtime; never changes
+  void* heap = nullptr;           // MHeap::set_owner's; never changes
   // Zero when the object has been found dead. Released by the sweeper before
   // the object's memory can be reused; acquired by Weak::Get.
   Atomic<uint64_t> serial;
