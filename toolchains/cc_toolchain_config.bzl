@@ -132,14 +132,14 @@ def _default_features(clang, lld):
         compile.append("-fno-canonical-system-headers")
     link = ["-no-canonical-prefixes", "-pthread", "-Wl,-z,relro,-z,now"]
     if lld:
-        link.append("-fuse-ld=lld")
+        link.append("--ld-path=" + lld)
     return [
         feature(name = "dbg"),
         feature(name = "fastbuild"),
         feature(name = "opt"),
         feature(name = "supports_pic", enabled = True),
         # Objects go to the linker as they are, without an archive in between.
-        feature(name = "supports_start_end_lib", enabled = lld),
+        feature(name = "supports_start_end_lib", enabled = bool(lld)),
         feature(
             name = "default_compile_flags",
             enabled = True,
@@ -198,7 +198,7 @@ cc_toolchain_config = rule(
         "builtin_include_directories": attr.string_list(mandatory = True),
         "compiler": attr.string(mandatory = True, values = ["clang", "gcc"]),
         "cpu": attr.string(mandatory = True),
-        "lld": attr.bool(mandatory = True),
+        "lld": attr.string(doc = "for clang: the path of lld; without it, the system's linker"),
         "tools": attr.string_dict(mandatory = True),
     },
     provides = [CcToolchainConfigInfo],

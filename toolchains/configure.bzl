@@ -119,7 +119,7 @@ def _toolchain(repository_ctx, name, compiler):
         constraint = arch,
         cpu = "k8" if arch == "x86_64" else arch,
         directories = repr(directories),
-        lld = bool(is_clang and _first(repository_ctx, ["ld.lld" + suffix, "lld" + suffix])),
+        lld = repr((_first(repository_ctx, ["ld.lld" + suffix]) if is_clang else None) or ""),
         module_map = repr(name + ".modulemap" if is_clang else None),
         tools = repr(_tools(repository_ctx, compiler, suffix)),
     )
