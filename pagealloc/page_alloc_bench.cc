@@ -159,7 +159,7 @@ BENCHMARK(BM_AllocBeyondHoles)
     ->Arg(64);
 
 void BM_AllocAligned(benchmark::State& state) {
-  Heap heap(64);
+  Heap heap(4);
   heap.Occupy(50);
   const PageCount alignment(static_cast<uint64_t>(state.range(0)));
   for (auto _ : state) {
@@ -171,7 +171,7 @@ BENCHMARK(BM_AllocAligned)->ArgName("alignment")->Arg(1)->Arg(4)->Arg(64);
 
 // Refills a cache and flushes it unused.
 void BM_CacheRefillFlush(benchmark::State& state) {
-  Heap heap(64);
+  Heap heap(4);
   heap.Occupy(state.range(0));
   for (auto _ : state) {
     PageCache cache = heap.pages().AllocToCache();
@@ -182,7 +182,7 @@ BENCHMARK(BM_CacheRefillFlush)->ArgName("used%")->Arg(0)->Arg(50);
 
 // One page from a cache, its refills included.
 void BM_CacheAlloc(benchmark::State& state) {
-  Heap heap(64);
+  Heap heap(4);
   PageCache cache;
   std::vector<Addr> taken;
   taken.reserve(1 << 19);

@@ -89,8 +89,8 @@ TEST_F(PageAllocDeathTest, AligningToWhatIsNoPowerOfTwo) {
 
 TEST_F(PageAllocDeathTest, GrowingBadRanges) {
   PageAlloc& p = t_.pages();
-  EXPECT_DEATH((void)p.Grow(t_.At(5), kChunkBytes), "");
-  EXPECT_DEATH((void)p.Grow(t_.At(3), kChunkBytes * 2), "");
+  EXPECT_DEATH((void)p.Grow(t_.At(5), kChunkBytes), "overlaps");
+  EXPECT_DEATH((void)p.Grow(t_.At(3), kChunkBytes * 2), "overlaps");
   EXPECT_DEATH((void)p.Grow(t_.At(8), ByteCount(0)), "whole chunks");
   EXPECT_DEATH((void)p.Grow(t_.At(8, 1), kChunkBytes), "whole chunks");
   EXPECT_DEATH((void)p.Grow(t_.At(8), ByteCount(kPageSize)), "whole chunks");
