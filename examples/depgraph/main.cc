@@ -222,7 +222,7 @@ class Run {
       }
     }
     std::set<std::set<std::string>> cycles(members.begin(), members.end());
-    cycles.erase({});
+    cycles.erase(std::set<std::string>());
     return cycles;
   }
 
