@@ -265,9 +265,7 @@ MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,
   MSpan& span = *parts.span;
   const SpanClass span_class = request.span_class;
   const uint32_t slots = span_class.is_large() ? 1 : span_class.slots();
-  MarkWord* alloc_bits = mark_bit_arenas_.NewAllocBits(slots);
-  MarkWord* mark_bits =
-      alloc_bits == nullptr ? nullptr : mark_bit_arenas_.NewMarkBits(slots);
+  MarkWord* mark_bits = mark_bit_arenas_.NewMarkBits(slots);
   if (ABSL_PREDICT_FALSE(mark_bits == nullptr)) {
     // Committed by now, and not scavenged any more.
     parts.run.scavenged_bytes = ByteCount(0);
@@ -279,8 +277,7 @@ MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,
   const Addr base = parts.run.base;
   const bool needs_zero =
       NeedsZero(base, request.pages, parts.run.scavenged_bytes);
-  span.InitHeap(base, request.pages, span_class, alloc_bits, mark_bits,
-                needs_zero);
+  span.InitHeap(base, request.pages, span_class, mark_bits, needs_zero);
   span.set_sweep_gen(sweep_gen());
   span.set_state(SpanState::kInUse);
   Publish(span);

@@ -22,8 +22,11 @@ class MHeap::Checker {
 
   void Run() {
     CheckPages();
-    // The mutex of a span's specials comes before the heap lock.
-    heap_.ForEachHeapSpan([this](MSpan& span) { CheckSpecials(span); });
+    // The locks that these take come before the heap lock.
+    heap_.ForEachHeapSpan([this](MSpan& span) {
+      CheckSpecials(span);
+      CheckBits(span);
+    });
   }
 
  private:
@@ -136,6 +139,16 @@ class MHeap::Checker {
     }
     if (HasSpecials(page) != (previous != nullptr))
       Report(span, page, "has a specials bit that disagrees with its list");
+  }
+
+  // INV-MHEAP-MARKBITS.
+  void CheckBits(const MSpan& span) const {
+    const MarkBitArenas& arenas = heap_.mark_bit_arenas_;
+    const MarkWord* alloc_bits = span.alloc_bits_.LoadRelaxed();
+    if ((alloc_bits != MSpan::kNoneLive && !arenas.IsLive(alloc_bits)) ||
+        !arenas.IsLive(span.mark_bits())) {
+      Report(span, heap_.PageIndex(span.base()), "has recycled bitmaps");
+    }
   }
 
   // INV-MHEAP-5, -6.

@@ -24,8 +24,8 @@ void Touch(MSpan& span) {
 }
 
 // Each call that comes to nothing succeeds when it is repeated, because only
-// one call of the OS fails.
-void RunScenario(FakeOsMemory& os) {
+// one call of the OS fails. No span has more than `largest` pages.
+void RunScenario(FakeOsMemory& os, PageCount largest) {
   MHeap heap(os, SmallHeapOptions());
   if (!heap.Init()) ASSERT_TRUE(heap.Init());
   ProcessorCache processor;
@@ -55,7 +55,7 @@ void RunScenario(FakeOsMemory& os) {
     }
     alloc(PageCount(700), LargeClass(), PageCount(1));
     alloc(PageCount(9), LargeClass(), PageCount(1024));
-    alloc(PageCount(9000), LargeClass(), PageCount(1));
+    alloc(largest, LargeClass(), PageCount(1));
     MSpan* manual = heap.AllocManual(processor, PageCount(20));
     if (manual == nullptr) manual = heap.AllocManual(processor, PageCount(20));
     ASSERT_NE(manual, nullptr);
@@ -63,8 +63,8 @@ void RunScenario(FakeOsMemory& os) {
     heap.Scavenge(ByteCount(1 << 20));
     heap.CheckInvariants();
     // Runs of which only a part has been scavenged.
-    alloc(PageCount(5000), LargeClass(), PageCount(1));
-    alloc(PageCount(3000), LargeClass(), PageCount(1));
+    alloc(largest / 2, LargeClass(), PageCount(1));
+    alloc(largest / 3, LargeClass(), PageCount(1));
     free_all();
     heap.FlushPageCache(processor);
     heap.Scavenge(ByteCount(uint64_t{1} << 40));
@@ -76,14 +76,15 @@ void RunScenario(FakeOsMemory& os) {
 }
 
 TEST(MHeapFailureTest, EveryCallOfTheOsMayFail) {
-  const uint64_t failures =
-      ForEachOsFailure([](FakeOsMemory& os) { RunScenario(os); });
+  const uint64_t failures = ForEachOsFailure(
+      [](FakeOsMemory& os) { RunScenario(os, kArenaPages + PageCount(1000)); });
   EXPECT_GT(failures, 40u);
 }
 
 TEST(MHeapFailureTest, EveryCallOfAnOsWithLargePagesAndJunkMayFail) {
   ForEachOsFailure(
-      [](FakeOsMemory& os) { RunScenario(os); },
+      // The junk makes all of these pages real.
+      [](FakeOsMemory& os) { RunScenario(os, PageCount(1000)); },
       {.page_size = ByteCount(64 << 10), .unused_memory_is_zero = false});
 }
 

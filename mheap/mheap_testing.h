@@ -9,10 +9,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 
 #include "tricolor/base/check.h"
 #include "tricolor/base/sys/fake_os_memory.h"
+#include "tricolor/base/test_random.h"
 #include "tricolor/base/units.h"
 #include "tricolor/mheap/mheap.h"
 
@@ -55,29 +55,15 @@ inline void Sweep(MHeap& heap, MSpan& span) {
   span.set_sweep_gen(heap.sweep_gen());
 }
 
-// SplitMix64.
-class Random {
+// TestRandom for slot indexes and other small numbers.
+class Random : public TestRandom {
  public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-  uint64_t operator()() {
-    state_ += 0x9e3779b97f4a7c15;
-    uint64_t z = state_;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
+  using TestRandom::TestRandom;
+  uint64_t operator()() { return Next(); }
+  uint32_t Below(uint64_t n) {
+    return static_cast<uint32_t>(TestRandom::Below(n));
   }
-  // In [0, n).
-  uint32_t Below(uint64_t n) { return static_cast<uint32_t>((*this)() % n); }
-
- private:
-  uint64_t state_;
 };
-
-// A fixed seed, or that in the environment variable TRICOLOR_TEST_SEED.
-inline uint64_t TestSeed() {
-  const char* seed = std::getenv("TRICOLOR_TEST_SEED");
-  return seed != nullptr ? std::strtoull(seed, nullptr, 0) : 20200219;
-}
 
 }  // namespace tricolor::mheap
 

@@ -19,6 +19,8 @@ static_assert(std::is_trivially_destructible_v<MSpan>);
 // IndexOf multiplies 32-bit offsets.
 static_assert(kMaxClassPages * kPageSize <= UINT32_MAX);
 
+constinit const MarkWord MSpan::kNoneLive[kMaxSlots / 64] = {};
+
 namespace {
 
 const char* NameOf(SpanKind kind) {
@@ -63,8 +65,7 @@ void MSpan::InitManual(Addr base, PageCount pages) {
 }
 
 void MSpan::InitHeap(Addr base, PageCount pages, SpanClass span_class,
-                     MarkWord* alloc_bits, MarkWord* mark_bits,
-                     bool needs_zero) {
+                     MarkWord* mark_bits, bool needs_zero) {
   InitManual(base, pages);
   const bool large = span_class.is_large();
   span_class_ = span_class;
@@ -72,7 +73,7 @@ void MSpan::InitHeap(Addr base, PageCount pages, SpanClass span_class,
   slots_ = large ? 1 : span_class.slots();
   div_magic_ = kClassDivMagic[span_class.size_class()];
   limit_.StoreRelaxed(SlotAddress(slots_).value());
-  alloc_bits_.StoreRelaxed(alloc_bits);
+  alloc_bits_.StoreRelaxed(kNoneLive);
   mark_bits_.StoreRelaxed(mark_bits);
   needs_zero_ = needs_zero;
   zeroed_end_ = 0;

@@ -191,6 +191,9 @@ class ABSL_CACHELINE_ALIGNED MSpan {
 
   MSpan() = default;
 
+  // The allocation bits of every span that has not been swept yet.
+  static const MarkWord kNoneLive[kMaxSlots / 64];
+
   static bool TestBit(const MarkWord* words, uint32_t index) {
     return ((words[index >> 6].LoadRelaxed() >> (index & 63)) & 1) != 0;
   }
@@ -206,7 +209,7 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   // By MHeap, before publication: everything but the generation.
   void InitManual(Addr base, PageCount pages);
   void InitHeap(Addr base, PageCount pages, SpanClass span_class,
-                MarkWord* alloc_bits, MarkWord* mark_bits, bool needs_zero);
+                MarkWord* mark_bits, bool needs_zero);
   // Release: publishes the fields.
   void set_state(SpanState state) {
     state_.StoreRelease(static_cast<uint8_t>(state));
@@ -229,8 +232,9 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   // read by conservative readers.
   Atomic<uint32_t> free_index_;
   uint32_t allocated_ = 0;
-  // Bit set: the slot was live at the last sweep. Replaced by the sweeper.
-  Atomic<MarkWord*> alloc_bits_;
+  // Bit set: the slot was live at the last sweep. Replaced by the sweeper, and
+  // never written to.
+  Atomic<const MarkWord*> alloc_bits_;
   Atomic<MarkWord*> mark_bits_;
   Atomic<uint32_t> sweep_gen_;
   // Free slots below are known to be zero although needs_zero_: they were
