@@ -76,28 +76,29 @@ Cleanup AddCleanupCall(const void* object, std::unique_ptr<CleanupCall> call);
 void CheckCleanupArgument(const void* object, const void* argument);
 }  // namespace runtime
 
-template <typename T, typename Callable>
-requires std::is_invocable_v < std::decay_t<Callable>
-& > Cleanup AddCleanup(T* object, Callable&& callable) {
+// What can be called with copies of these arguments.
+template <typename F, typename... Arguments>
+concept CallableAs = std::is_invocable_v < std::decay_t<F>
+&, std::decay_t<Arguments>... > ;
+
+template <typename T, CallableAs<> Callable>
+Cleanup AddCleanup(T* object, Callable&& callable) {
   return runtime::AddCleanupCall(
       object, std::make_unique<runtime::CleanupCallOf<std::decay_t<Callable>>>(
                   std::forward<Callable>(callable)));
 }
 
 // Calls function(argument). An argument that points into the object is fatal.
-template <typename T, typename Function, typename Argument>
-requires std::is_invocable_v < std::decay_t<Function>
-&, std::decay_t < Argument >>
-       Cleanup AddCleanup(T* object, Function&& function, Argument&& argument) {
+template <typename T, typename Argument, CallableAs<Argument> Function>
+Cleanup AddCleanup(T* object, Function&& function, Argument&& argument) {
   if constexpr (std::is_convertible_v<Argument, const void*>) {
     runtime::CheckCleanupArgument(object, argument);
   }
   return AddCleanup(
       object,
-      [function = std::decay_t<Function>(std::forward<Function>(function)),
-       argument =
-           std::decay_t<Argument>(std::forward<Argument>(argument))]() mutable {
-        std::invoke(function, std::move(argument));
+      [f = std::decay_t<Function>(std::forward<Function>(function)),
+       a = std::decay_t<Argument>(std::forward<Argument>(argument))]() mutable {
+        std::invoke(f, std::move(a));
       });
 }
 

@@ -170,7 +170,11 @@ class Mutator::NativeScope {
     }
   }
   ~NativeScope() {
-    if (--context_.native_scopes == 0) context_.world->LeaveNative(context_);
+    if (--context_.native_scopes != 0) return;
+    runtime::World::LeaveNative(context_);
+    if (ABSL_PREDICT_FALSE(context_.poll.LoadRelaxed() != 0)) {
+      context_.world->Poll(context_);
+    }
   }
   NativeScope(const NativeScope&) = delete;
   NativeScope& operator=(const NativeScope&) = delete;

@@ -45,8 +45,10 @@ class ABSL_CACHELINE_ALIGNED Processor {
   // The page heap's part.
   mheap::ProcessorCache& pages() { return pages_; }
 
+  // A sweep may have begun since it was retired.
   void Activate() {
     heap_.AttachProcessor(pages_);
+    cache_.PrepareForSweep();
     active_ = true;
   }
   // Gives everything back. The statistics stay.

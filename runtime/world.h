@@ -56,9 +56,11 @@ struct MutatorContext {
   Processor* processor = nullptr;
   World* world = nullptr;
   Mutator* mutator = nullptr;
+  RootTable* roots = nullptr;
   RootSlotCache root_slots;
   const void* thread = nullptr;  // ThreadToken() of its thread
   int native_scopes = 0;         // that are open, nested
+  bool leaving = false;          // native, and about to become managed
   MutatorContext* next_of_thread = nullptr;
   // The world's list, guarded by its mutex.
   MutatorContext* next = nullptr;
@@ -95,20 +97,21 @@ class World {
   World& operator=(const World&) = delete;
 
   // ---- Mutators, on their own threads.
-  // Gives `context` a processor, and puts it on the world's and its thread's
-  // list, managed. Waits while the world is stopped. Fatal when the thread has
-  // a mutator here already.
-  void Attach(MutatorContext& context, Mutator* mutator);
+  // Gives `context`, whose roots and mutator are set, a processor, and puts it
+  // on the world's and its thread's list, managed. Waits while the world is
+  // stopped. Fatal when the thread has a mutator here already.
+  void Attach(MutatorContext& context);
   // Managed. Flushes the processor.
   void Detach(MutatorContext& context);
-  // Of a managed mutator whose poll word is not 0: flushes, parks.
+  // Of a managed mutator whose poll word is not 0: flushes its cache, parks.
   void Poll(MutatorContext& context);
-  // Flushes the cache if a cycle has asked for it. Managed.
+  // Flushes the cache if a sweep has begun since it was last flushed. Managed.
   void FlushOwn(MutatorContext& context);
-  // kManaged -> kNative, with a complete snapshot of the stack.
-  void EnterNative(MutatorContext& context);
-  // kNative -> kManaged; waits while claimed.
-  void LeaveNative(MutatorContext& context);
+  // kManaged -> kNative, when the registers are in the snapshot.
+  void FinishEnterNative(MutatorContext& context);
+  // kNative -> kManaged; waits while claimed, and meanwhile makes the thread's
+  // other mutators native too.
+  static void LeaveNative(MutatorContext& context);
 
   // ---- The collector: one thread at a time, no mutator of which is managed.
   void Stop() ABSL_EXCLUSIVE_LOCK_FUNCTION(stopped_);
@@ -138,17 +141,25 @@ class World {
   void CheckInvariants() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
 
  private:
+  friend class ThreadNativeScope;
+
+  // The compare-and-swap kNative -> kClaimed.
   static bool Claim(MutatorContext& context);
-  void Unclaim(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AnswerStop(MutatorContext& context);
+  static bool TryLeave(MutatorContext& context);
+  // Makes all of the thread's mutators managed whose `leaving` is set.
+  static void LeaveTogether();
+  void AwaitUnclaimed(MutatorContext& context);
   void AnswerFlush(MutatorContext& context);
   MutatorContext* ClaimToFlush();
-  void AwaitRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Link(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Unlink(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // One mutator fewer to wait for.
+  void NoteStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   WorldStopped stopped_;
   mutable Mutex mutex_{LockRank::kWorld};
   // Signalled when the last mutator to be stopped is, and when one has flushed
-  // while the collector waits for that.
+  // or may be flushed.
   CondVar collector_wakes_;
   // Signalled when a mutator is no longer claimed, or the world runs again.
   CondVar mutators_wake_;
@@ -159,8 +170,22 @@ class World {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   // Mutators that have still to be claimed.
   size_t running_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Whether the collector waits for flushes. Written under the mutex.
-  Atomic<bool> flush_awaited_;
+};
+
+// While it lives, all mutators of the calling thread are native: for threads
+// that wait inside the heap's own code. A local variable only, and inlined, for
+// the same reason as Mutator::NativeScope.
+class ThreadNativeScope {
+ public:
+  ABSL_ATTRIBUTE_ALWAYS_INLINE ThreadNativeScope() {
+    for (MutatorContext* m = MutatorsOfThread(); m != nullptr;
+         m = m->next_of_thread) {
+      if (m->native_scopes++ == 0) tricolor_enter_native(m);
+    }
+  }
+  ~ThreadNativeScope();
+  ThreadNativeScope(const ThreadNativeScope&) = delete;
+  ThreadNativeScope& operator=(const ThreadNativeScope&) = delete;
 };
 
 }  // namespace tricolor::runtime

@@ -1,0 +1,48 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/cleanup.h"
+
+#include <memory>
+#include <utility>
+
+#include "tricolor/base/check.h"
+#include "tricolor/base/units.h"
+#include "tricolor/runtime/cleanup_queue.h"
+#include "tricolor/runtime/heap_core.h"
+#include "tricolor/runtime/heap_registry.h"
+
+namespace tricolor {
+
+bool Cleanup::Stop() { return queue_ != nullptr && queue_->Stop(*this); }
+
+namespace runtime {
+
+Cleanup AddCleanupCall(const void* object, std::unique_ptr<CleanupCall> call) {
+  HeapCore* core = HeapRegistry::Find(object);
+  TRICOLOR_CHECK(core != nullptr, "a cleanup of %p, which lies in no heap",
+                 object);
+  if (core->options().cleanup_thread) {
+    core->cleanups().StartExecutor(*core->heap());
+  }
+  Cleanup handle;
+  core->WithSweptSpan(object, [&](mheap::MSpan& span) {
+    handle = core->cleanups().Add(span, object, std::move(call));
+  });
+  return handle;
+}
+
+void CheckCleanupArgument(const void* object, const void* argument) {
+  HeapCore* core = HeapRegistry::Find(object);
+  if (core == nullptr || argument == nullptr) return;
+  const mheap::MSpan* span = core->mheap().HeapSpanOf(Addr(object));
+  if (span == nullptr || core->mheap().HeapSpanOf(Addr(argument)) != span) {
+    return;
+  }
+  TRICOLOR_CHECK(span->IndexOf(Addr(object)) != span->IndexOf(Addr(argument)),
+                 "a cleanup of %p whose argument %p points into it", object,
+                 argument);
+}
+
+}  // namespace runtime
+}  // namespace tricolor

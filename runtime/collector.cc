@@ -1,0 +1,200 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/collector.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <thread>
+
+#include "tricolor/base/units.h"
+#include "tricolor/runtime/service_thread.h"
+
+namespace tricolor::runtime {
+namespace {
+
+// Sweeping is to be done this much allocation before the next trigger (Go's).
+constexpr uint64_t kSweepMargin = 1 << 20;
+
+uint64_t Cpus() { return std::max(1U, std::thread::hardware_concurrency()); }
+
+}  // namespace
+
+Collector::Collector(const CollectorParts& parts,
+                     const CollectorOptions& options)
+    : parts_(parts),
+      options_(options),
+      made_at_(SteadyNanoseconds()),
+      crew_(parts.marker, options.workers),
+      background_(parts.heap, parts.sweeper, parts.marker, *this) {
+  parts_.heap.AttachProcessor(processor_);
+}
+
+Collector::~Collector() {
+  background_.Pause();
+  while (parts_.marker.FreeWorkBufSpans(processor_)) {
+  }
+  parts_.heap.ReleaseProcessor(processor_);
+}
+
+// ---- Whose turn it is.
+
+void Collector::BeginTurn() {
+  MutexLock lock(mutex_);
+  while (turn_taken_) turn_ended_.Wait(mutex_);
+  turn_taken_ = true;
+}
+
+void Collector::EndTurn() {
+  MutexLock lock(mutex_);
+  turn_taken_ = false;
+  turn_ended_.SignalAll();
+}
+
+Collector::Turn::Turn(Collector& collector) : collector_(collector) {
+  collector_.BeginTurn();
+}
+Collector::Turn::~Turn() { collector_.EndTurn(); }
+
+void Collector::Collect() {
+  ThreadNativeScope native;
+  {
+    MutexLock lock(mutex_);
+    // One that has started may have passed by what is garbage now.
+    const uint64_t wanted = full_started_ + 1;
+    while (turn_taken_ && full_done_ < wanted) turn_ended_.Wait(mutex_);
+    if (full_done_ >= wanted) return;
+    turn_taken_ = true;
+    ++full_started_;
+  }
+  RunCycle(/*forced=*/true);
+  SweepEverything();
+  MutexLock lock(mutex_);
+  full_done_ = full_started_;
+  turn_taken_ = false;
+  turn_ended_.SignalAll();
+}
+
+void Collector::CollectIfDue() {
+  ThreadNativeScope native;
+  Turn turn(*this);
+  if (parts_.pacer.due()) RunCycle(/*forced=*/false);
+}
+
+// ---- The cycle.
+
+void Collector::RunCycle(bool forced) {
+  CycleRecord record;
+  record.forced = forced;
+  record.heap_at_trigger = parts_.pacer.heap_live();
+  record.workers = crew_.Prepare();
+  while (parts_.sweeper.SweepOne(processor_)) {
+  }
+
+  const uint64_t requested = SteadyNanoseconds();
+  const uint64_t cpu_before = ThreadCpuNanoseconds();
+  parts_.world.Stop();
+  record.heap_at_stop = parts_.pacer.heap_live();
+  SweepRest();
+  const uint64_t others_cpu = Mark(&record);
+  StartSweep(&record);
+  const uint64_t cpu = ThreadCpuNanoseconds() - cpu_before + others_cpu;
+  parts_.world.Start();
+  record.stop = SteadyNanoseconds() - requested;
+
+  if (options_.background_sweep) background_.Wake();
+  Account(&record, cpu);
+  if (!options_.trace) return;
+  const std::string line = FormatCycle(record) + "\n";
+  std::fputs(line.c_str(), stderr);
+}
+
+// Afterwards every span is swept, and no cache has an unused slot that a
+// conservative marker would take for an object.
+void Collector::SweepRest() {
+  parts_.world.ForEachProcessor(
+      [](Processor& p) { p.cache().PrepareForSweep(); });
+  parts_.sweeper.SweepAll(processor_);
+  parts_.world.ForEachProcessor([](Processor& p) { p.cache().ParkRuns(); });
+}
+
+uint64_t Collector::Mark(CycleRecord* record) {
+  parts_.heap.mark_bit_arenas().Rotate();
+  parts_.heap.ClearPageMarks();
+  parts_.root_set.ListStacks();
+  // Threads in native code must leave the Roots as they are meanwhile.
+  MutexLock roots_stay(parts_.roots.mutex());
+  parts_.marker.BeginCycle(parts_.root_set, record->workers);
+  const uint64_t others_cpu = crew_.Run(record->workers);
+  record->mark = parts_.marker.EndCycle();
+  return others_cpu;
+}
+
+void Collector::StartSweep(CycleRecord* record) {
+  parts_.sweeper.StartPhase();
+  parts_.world.RequestFlush();
+  const gc::MarkStats& mark = record->mark;
+  parts_.pacer.CycleDone(mark.marked_bytes, mark.root_words * sizeof(uint64_t),
+                         parts_.heap.metadata().bytes_from_os().value());
+  record->goal = parts_.pacer.goal();
+  const uint64_t distance = record->goal - mark.marked_bytes;
+  parts_.sweeper.SetPace(ByteCount(
+      distance > 2 * kSweepMargin ? distance - kSweepMargin : distance / 2));
+}
+
+void Collector::SweepEverything() {
+  parts_.world.FinishFlush();
+  parts_.sweeper.SweepAll(processor_);
+  while (parts_.marker.FreeWorkBufSpans(processor_)) {
+  }
+  parts_.heap.FlushPageCache(processor_);
+  ReturnMemory();
+}
+
+void Collector::FinishSweep(const Turn&) { SweepEverything(); }
+
+// The limit is on memory that the process holds: mapped and not released.
+void Collector::ReturnMemory() {
+  const int64_t limit = parts_.pacer.memory_limit();
+  if (limit == INT64_MAX) return;
+  const auto released =
+      static_cast<uint64_t>(parts_.heap.ReadStats().released_bytes);
+  const uint64_t held = parts_.heap.mapped().value() - released +
+                        parts_.heap.metadata().bytes_from_os().value();
+  // Below the limit by a twentieth (Go's).
+  const uint64_t wanted = static_cast<uint64_t>(limit) / 20 * 19;
+  if (held > wanted) parts_.heap.Scavenge(ByteCount(held - wanted));
+}
+
+// ---- Statistics.
+
+void Collector::Account(CycleRecord* record, uint64_t cpu) {
+  MutexLock lock(mutex_);
+  MemStats& s = stats_;
+  const uint64_t now = UnixNanoseconds();
+  s.pause_ns[s.num_gc % MemStats::kPauses] = record->stop;
+  s.pause_end_ns[s.num_gc % MemStats::kPauses] = now;
+  s.pause_total_ns += record->stop;
+  s.pause_max_ns = std::max(s.pause_max_ns, record->stop);
+  s.last_gc_ns = now;
+  ++s.num_gc;
+  if (record->forced) ++s.num_forced_gc;
+  s.gc_cpu_ns += cpu;
+  s.last_gc_heap_before = record->heap_at_stop;
+  s.last_gc_heap_after = record->mark.marked_bytes;
+  s.last_gc_objects = record->mark.marked_objects;
+  s.last_gc_scanned = record->mark.scanned_bytes;
+  record->number = s.num_gc;
+  record->since_start = SteadyNanoseconds() - made_at_;
+  record->total_cpu = s.gc_cpu_ns;
+  record->machine_time = record->since_start * Cpus();
+}
+
+void Collector::ReadStats(MemStats* stats) const {
+  MutexLock lock(mutex_);
+  *stats = stats_;
+}
+
+}  // namespace tricolor::runtime

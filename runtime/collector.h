@@ -1,0 +1,129 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Collector: runs collection cycles, one at a time, on the thread that asks for
+// one. A cycle:
+//
+//   sweep what the last cycle left                    world runs
+//   stop; flush stale caches; sweep the rest; park runs; rotate mark bits
+//   mark, on all workers                              world stopped
+//   new sweep generation, pace and goal; start
+//   wake the background sweeper                       world runs
+//   only if forced: flush all caches, sweep everything
+//
+// A thread waits for a cycle, or for its turn, in native state.
+// Go counterpart: gcStart, gcMarkTermination, GC in mgc.go. Thread-safe.
+
+#ifndef TRICOLOR_RUNTIME_COLLECTOR_H_
+#define TRICOLOR_RUNTIME_COLLECTOR_H_
+
+#include <cstdint>
+
+#include "absl/base/thread_annotations.h"
+#include "tricolor/base/mutex.h"
+#include "tricolor/gc/marker.h"
+#include "tricolor/mheap/mheap.h"
+#include "tricolor/mheap/processor_cache.h"
+#include "tricolor/runtime/background_sweeper.h"
+#include "tricolor/runtime/gc_log.h"
+#include "tricolor/runtime/mark_crew.h"
+#include "tricolor/runtime/mem_stats.h"
+#include "tricolor/runtime/pacer.h"
+#include "tricolor/runtime/root_set.h"
+#include "tricolor/runtime/root_table.h"
+#include "tricolor/runtime/world.h"
+#include "tricolor/sweep/sweeper.h"
+
+namespace tricolor::runtime {
+
+// What a collector works with; all of it outlives the collector.
+struct CollectorParts {
+  mheap::MHeap& heap;
+  sweep::Sweeper& sweeper;
+  gc::Marker& marker;
+  World& world;
+  RootTable& roots;
+  RootSet& root_set;
+  Pacer& pacer;
+};
+
+struct CollectorOptions {
+  int workers = 1;
+  bool background_sweep = true;
+  bool trace = false;
+};
+
+class Collector final : private BackgroundSweeper::Listener {
+ public:
+  Collector(const CollectorParts& parts, const CollectorOptions& options);
+  // No cycle runs. Ends the threads.
+  ~Collector();
+  Collector(const Collector&) = delete;
+  Collector& operator=(const Collector&) = delete;
+
+  // Runs, or shares with others, a whole cycle that begins after the call, and
+  // its sweep.
+  void Collect();
+  // Runs a cycle if one is due, or waits for the one that runs.
+  void CollectIfDue();
+
+  // While it lives no cycle runs. On a native thread.
+  class Turn {
+   public:
+    explicit Turn(Collector& collector);
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    Collector& collector_;
+  };
+
+  // ---- In a Turn.
+  // Afterwards no cache holds stale spans.
+  void FlushCaches(const Turn&) { parts_.world.FinishFlush(); }
+  // Afterwards every span has been swept.
+  void FinishSweep(const Turn& turn);
+  void PauseBackground(const Turn&) { background_.Pause(); }
+  void ResumeBackground(const Turn&) { background_.Resume(); }
+
+  // The part of the statistics that is about collections.
+  void ReadStats(MemStats* stats) const;
+
+ private:
+  // BackgroundSweeper::Listener.
+  void SweptInBackground() override { ReturnMemory(); }
+
+  void BeginTurn();
+  void EndTurn();
+  void RunCycle(bool forced);
+  void SweepRest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  uint64_t Mark(CycleRecord* record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  void StartSweep(CycleRecord* record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  void SweepEverything();
+  // Gives free memory beyond the memory limit to the OS.
+  void ReturnMemory();
+  void Account(CycleRecord* record, uint64_t cpu);
+
+  const CollectorParts parts_;
+  const CollectorOptions options_;
+  const uint64_t made_at_;
+  // Of whoever has the turn.
+  mheap::ProcessorCache processor_;
+  MarkCrew crew_;
+  BackgroundSweeper background_;
+
+  mutable Mutex mutex_{LockRank::kCycle};
+  CondVar turn_ended_;
+  bool turn_taken_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t full_started_ ABSL_GUARDED_BY(mutex_) = 0;  // forced cycles
+  uint64_t full_done_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Only what is about collections.
+  MemStats stats_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tricolor::runtime
+
+#endif  // TRICOLOR_RUNTIME_COLLECTOR_H_

@@ -1,0 +1,55 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/debug_settings.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+namespace tricolor::runtime {
+namespace {
+
+struct Switch {
+  std::string_view name;
+  bool DebugSettings::*value;
+};
+constexpr Switch kSwitches[] = {{"gctrace", &DebugSettings::gctrace}};
+
+bool ParseOne(std::string_view part, DebugSettings& settings) {
+  const size_t equals = part.find('=');
+  if (equals == std::string_view::npos) return false;
+  const std::string_view value = part.substr(equals + 1);
+  if (value != "0" && value != "1") return false;
+  for (const Switch& s : kSwitches) {
+    if (part.substr(0, equals) != s.name) continue;
+    settings.*s.value = value == "1";
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+DebugSettings ParseDebugSettings(std::string_view text) {
+  DebugSettings settings;
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    const std::string_view part = text.substr(0, comma);
+    text.remove_prefix(comma == std::string_view::npos ? text.size()
+                                                       : comma + 1);
+    if (part.empty() || ParseOne(part, settings)) continue;
+    std::fprintf(stderr,
+                 "tricolor: TRICOLOR_DEBUG: \"%.*s\" is ignored (known: "
+                 "gctrace=0, gctrace=1)\n",
+                 static_cast<int>(part.size()), part.data());
+  }
+  return settings;
+}
+
+DebugSettings DebugSettingsFrom(const char* text) {
+  if (text == nullptr) text = std::getenv("TRICOLOR_DEBUG");
+  return text == nullptr ? DebugSettings() : ParseDebugSettings(text);
+}
+
+}  // namespace tricolor::runtime

@@ -1,0 +1,26 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The switches of the environment variable TRICOLOR_DEBUG, as in
+// "gctrace=1,other=0". Go counterpart: GODEBUG. A plain value.
+
+#ifndef TRICOLOR_RUNTIME_DEBUG_SETTINGS_H_
+#define TRICOLOR_RUNTIME_DEBUG_SETTINGS_H_
+
+#include <string_view>
+
+namespace tricolor::runtime {
+
+struct DebugSettings {
+  bool gctrace = false;  // one line a collection on stderr
+};
+
+// Each part that is not understood is reported on stderr in one line, and
+// ignored.
+DebugSettings ParseDebugSettings(std::string_view text);
+// Those of `text`, or of the environment if it is null.
+DebugSettings DebugSettingsFrom(const char* text);
+
+}  // namespace tricolor::runtime
+
+#endif  // TRICOLOR_RUNTIME_DEBUG_SETTINGS_H_

@@ -1,0 +1,41 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/gc_log.h"
+
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+namespace tricolor::runtime {
+namespace {
+
+uint64_t Megabytes(uint64_t bytes) {
+  constexpr uint64_t kHalf = uint64_t{1} << 19;
+  return (bytes >> 20) + ((bytes & (2 * kHalf - 1)) >= kHalf ? 1 : 0);
+}
+
+std::string Goal(uint64_t goal) {
+  return goal == UINT64_MAX ? "no" : std::to_string(Megabytes(goal)) + " MB";
+}
+
+}  // namespace
+
+std::string FormatCycle(const CycleRecord& r) {
+  const uint64_t percent =
+      r.machine_time == 0 ? 0 : r.total_cpu * 100 / r.machine_time;
+  char line[256];
+  std::snprintf(line, sizeof line,
+                "gc %" PRIu64 " @%.3fs %" PRIu64 "%%: %.2f ms stop, %" PRIu64
+                "->%" PRIu64 "->%" PRIu64 " MB, %s goal, %" PRIu64
+                " objects, %d thread%s%s",
+                r.number, static_cast<double>(r.since_start) / 1e9, percent,
+                static_cast<double>(r.stop) / 1e6, Megabytes(r.heap_at_trigger),
+                Megabytes(r.heap_at_stop), Megabytes(r.mark.marked_bytes),
+                Goal(r.goal).c_str(), r.mark.marked_objects, r.workers,
+                r.workers == 1 ? "" : "s", r.forced ? " (forced)" : "");
+  return line;
+}
+
+}  // namespace tricolor::runtime

@@ -1,0 +1,39 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// One collection in numbers, and the line that TRICOLOR_DEBUG=gctrace=1 prints
+// of it. Go counterpart: the gctrace line of gcMarkTermination. A plain value.
+
+#ifndef TRICOLOR_RUNTIME_GC_LOG_H_
+#define TRICOLOR_RUNTIME_GC_LOG_H_
+
+#include <cstdint>
+#include <string>
+
+#include "tricolor/gc/marker.h"
+
+namespace tricolor::runtime {
+
+// Sizes in bytes, times in nanoseconds.
+struct CycleRecord {
+  uint64_t number = 0;           // from 1
+  bool forced = false;           // asked for
+  int workers = 0;               // threads that marked
+  uint64_t since_start = 0;      // of the heap, at the end of the stop
+  uint64_t stop = 0;             // from the request to stop until the start
+  uint64_t heap_at_trigger = 0;  // heap in use when the cycle was decided on,
+  uint64_t heap_at_stop = 0;     // and with the world stopped
+  gc::MarkStats mark;
+  uint64_t goal = 0;          // of the next cycle
+  uint64_t total_cpu = 0;     // of this and all former cycles
+  uint64_t machine_time = 0;  // of all CPUs since the heap was made
+};
+
+// Without a newline:
+// gc 12 @3.021s 2%: 0.31 ms stop, 17->18->9 MB, 20 MB goal, 812345 objects,
+// 2 threads (forced)
+std::string FormatCycle(const CycleRecord& record);
+
+}  // namespace tricolor::runtime
+
+#endif  // TRICOLOR_RUNTIME_GC_LOG_H_

@@ -1,0 +1,75 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/heap.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "tricolor/base/check.h"
+#include "tricolor/base/units.h"
+#include "tricolor/runtime/heap_core.h"
+#include "tricolor/runtime/heap_registry.h"
+
+namespace tricolor {
+namespace {
+
+std::unique_ptr<runtime::HeapCore> CreateOrDie(const HeapOptions& options) {
+  auto core = runtime::HeapCore::Create(options);
+  TRICOLOR_CHECK(core.ok(), "no heap: %s",
+                 std::string(core.status().message()).c_str());
+  return *std::move(core);
+}
+
+}  // namespace
+
+Heap::Heap(const HeapOptions& options) : Heap(CreateOrDie(options)) {}
+
+Heap::Heap(std::unique_ptr<runtime::HeapCore> core) : core_(std::move(core)) {
+  core_->set_heap(this);
+}
+
+Heap::~Heap() = default;
+
+absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(const HeapOptions& options) {
+  auto core = runtime::HeapCore::Create(options);
+  if (!core.ok()) return core.status();
+  return std::unique_ptr<Heap>(new Heap(*std::move(core)));
+}
+
+void Heap::Collect() { core_->collector().Collect(); }
+
+void Heap::FreeOsMemory() { core_->FreeOsMemory(); }
+
+int Heap::SetGcPercent(int percent) {
+  return core_->pacer().SetGcPercent(percent);
+}
+
+int64_t Heap::SetMemoryLimit(int64_t bytes) {
+  return core_->pacer().SetMemoryLimit(bytes);
+}
+
+MemStats Heap::ReadMemStats() { return core_->ReadMemStats(); }
+
+void Heap::AddRootRange(const void* begin, size_t bytes) {
+  const Addr base(begin);
+  core_->root_set().AddRange({base, base + ByteCount(bytes)});
+}
+
+void Heap::RemoveRootRange(const void* begin) {
+  core_->root_set().RemoveRange(Addr(begin));
+}
+
+size_t Heap::RunCleanups() { return core_->cleanups().Run(); }
+
+Heap* Heap::Of(const void* p) {
+  runtime::HeapCore* core = runtime::HeapRegistry::Find(p);
+  return core != nullptr && core->mheap().Contains(Addr(p)) ? core->heap()
+                                                            : nullptr;
+}
+
+void Heap::CheckInvariants() { core_->CheckInvariants(); }
+
+}  // namespace tricolor

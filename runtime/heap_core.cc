@@ -1,0 +1,177 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/heap_core.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "tricolor/base/check.h"
+#include "tricolor/base/sys/linux_memory.h"
+#include "tricolor/base/units.h"
+#include "tricolor/mheap/size_classes.h"
+#include "tricolor/runtime/debug_settings.h"
+#include "tricolor/runtime/heap_registry.h"
+
+namespace tricolor::runtime {
+namespace {
+
+int WorkersFor(const HeapOptions& options) {
+  if (options.gc_threads > 0) return options.gc_threads;
+  const unsigned cpus = std::max(1U, std::thread::hardware_concurrency());
+  return static_cast<int>(std::min(cpus, 4U));
+}
+
+CollectorOptions CollectorOptionsFrom(const HeapOptions& options) {
+  return {.workers = WorkersFor(options),
+          .background_sweep = options.background_sweep,
+          .trace = DebugSettingsFrom(options.debug).gctrace};
+}
+
+uint64_t NotNegative(int64_t n) {
+  return static_cast<uint64_t>(std::max<int64_t>(n, 0));
+}
+
+void CountObjects(const mheap::HeapStats& from, MemStats* stats) {
+  stats->mallocs = from.small_allocated[0];
+  stats->frees = from.small_freed[0];
+  stats->total_alloc = from.large_allocated_bytes;
+  uint64_t freed_bytes = from.large_freed_bytes;
+  for (int c = 1; c < mheap::kSizeClasses; ++c) {
+    stats->mallocs += from.small_allocated[c];
+    stats->frees += from.small_freed[c];
+    stats->total_alloc += from.small_allocated[c] * mheap::kClassSize[c];
+    freed_bytes += from.small_freed[c] * mheap::kClassSize[c];
+  }
+  stats->heap_objects = stats->mallocs - stats->frees;
+  stats->heap_alloc = stats->total_alloc - freed_bytes;
+  stats->alloc = stats->heap_alloc;
+  stats->tiny_allocs = from.tiny_allocated;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HeapCore>> HeapCore::Create(
+    const HeapOptions& options) {
+  OsMemory& os = options.os == nullptr ? ProcessMemory() : *options.os;
+  auto mheap = std::make_unique<mheap::MHeap>(
+      os,
+      mheap::MHeapOptions{.reservation = ByteCount(options.reservation_bytes),
+                          .max_mapped = ByteCount(options.max_heap_bytes)});
+  if (!mheap->Init()) {
+    return absl::ResourceExhaustedError(
+        "the system refuses address space for a heap");
+  }
+  const AddrRange range{mheap->base(), mheap->base() + mheap->reserved()};
+  std::unique_ptr<HeapCore> core(new HeapCore(options, std::move(mheap)));
+  if (!HeapRegistry::Add(core.get(), range)) {
+    return absl::ResourceExhaustedError("too many heaps in this process");
+  }
+  return core;
+}
+
+HeapCore::HeapCore(const HeapOptions& options,
+                   std::unique_ptr<mheap::MHeap> mheap)
+    : options_(options),
+      mheap_(std::move(mheap)),
+      centrals_(*mheap_),
+      pacer_(options.gc_percent, options.memory_limit,
+             NotNegative(options.min_heap_bytes)),
+      cleanups_(*mheap_),
+      sweeper_(*mheap_, centrals_, cleanups_),
+      marker_(*mheap_, WorkersFor(options)),
+      world_(ProcessorParts{*mheap_, centrals_, pacer_}),
+      roots_(*mheap_, world_),
+      root_set_(world_, roots_, options.conservative_stacks),
+      collector_(CollectorParts{*mheap_, sweeper_, marker_, world_, roots_,
+                                root_set_, pacer_},
+                 CollectorOptionsFrom(options)) {
+  mheap_->set_sweeper(&sweeper_);
+  mheap_->set_owner(this);
+}
+
+HeapCore::~HeapCore() {
+  cleanups_.EndExecutor();
+  const size_t mutators = world_.mutator_count();
+  TRICOLOR_CHECK(mutators == 0,
+                 "heap %p destroyed while %zu threads are attached to it",
+                 static_cast<void*>(heap_), mutators);
+  // Their callables may hold Roots.
+  cleanups_.DropAll();
+  const size_t roots = roots_.CountUsed();
+  TRICOLOR_CHECK(roots == 0, "heap %p destroyed while %zu Roots hold objects",
+                 static_cast<void*>(heap_), roots);
+  HeapRegistry::Remove(this);
+}
+
+template <typename Action>
+void HeapCore::Quiesced(Action action) {
+  ThreadNativeScope native;
+  Collector::Turn turn(collector_);
+  collector_.PauseBackground(turn);
+  world_.Stop();
+  action();
+  world_.Start();
+  collector_.ResumeBackground(turn);
+}
+
+MemStats HeapCore::ReadMemStats() {
+  MemStats stats;
+  mheap::HeapStats from;
+  Quiesced([&] {
+    world_.stopped().Assert();
+    collector_.ReadStats(&stats);
+    world_.ForEachProcessor([](Processor& p) {
+      p.cache().PrepareForSweep();
+      p.cache().PublishStats();
+    });
+    from = mheap_->ReadStats();
+    stats.mutators = world_.mutator_count();
+    stats.heap_sys = mheap_->mapped().value();
+    stats.metadata_sys = mheap_->metadata().bytes_from_os().value();
+  });
+  CountObjects(from, &stats);
+  stats.heap_in_use = NotNegative(from.heap_span_bytes);
+  stats.work_buf_in_use = NotNegative(from.manual_span_bytes);
+  stats.heap_idle = stats.heap_sys - stats.heap_in_use - stats.work_buf_in_use;
+  stats.heap_released = NotNegative(from.released_bytes);
+  stats.sys = stats.heap_sys + stats.metadata_sys;
+  stats.span_allocs = from.alloc_span_calls;
+  stats.span_allocs_locked = from.alloc_span_locked;
+  stats.next_gc = pacer_.goal();
+  return stats;
+}
+
+void HeapCore::FreeOsMemory() {
+  collector_.Collect();
+  // Pages in caches are in use to the page allocator.
+  Quiesced([this] {
+    world_.stopped().Assert();
+    world_.ForEachProcessor(
+        [this](Processor& p) { mheap_->FlushPageCache(p.pages()); });
+  });
+  mheap_->Scavenge(mheap_->mapped());
+}
+
+void HeapCore::CheckInvariants() {
+  Quiesced([this] {
+    world_.stopped().Assert();
+    world_.CheckInvariants();
+    mheap_->CheckInvariants();
+    sweeper_.CheckInvariants();
+  });
+}
+
+mheap::MSpan& HeapCore::SpanOfObject(const void* p) {
+  mheap::MSpan* span = mheap_->HeapSpanOf(Addr(p));
+  TRICOLOR_CHECK(span != nullptr && !span->IsFree(span->IndexOf(Addr(p))),
+                 "%p is no live object of heap %p", p,
+                 static_cast<void*>(heap_));
+  return *span;
+}
+
+}  // namespace tricolor::runtime

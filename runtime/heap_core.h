@@ -1,0 +1,122 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// HeapCore: all parts of a heap, put together. What the public classes (Heap,
+// Mutator, Root, Weak, Cleanup) are made of; programs do not use it.
+//
+// Go counterpart: the globals mheap_, work, gcController, allp. Thread safety:
+// by part.
+
+#ifndef TRICOLOR_RUNTIME_HEAP_CORE_H_
+#define TRICOLOR_RUNTIME_HEAP_CORE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "tricolor/gc/marker.h"
+#include "tricolor/mcentral/mcentral.h"
+#include "tricolor/mheap/mheap.h"
+#include "tricolor/runtime/cleanup_queue.h"
+#include "tricolor/runtime/collector.h"
+#include "tricolor/runtime/heap_options.h"
+#include "tricolor/runtime/mem_stats.h"
+#include "tricolor/runtime/pacer.h"
+#include "tricolor/runtime/root_set.h"
+#include "tricolor/runtime/root_table.h"
+#include "tricolor/runtime/world.h"
+#include "tricolor/sweep/sweeper.h"
+
+namespace tricolor {
+
+class Heap;
+
+namespace runtime {
+
+class HeapCore {
+ public:
+  // ResourceExhausted when the OS, or the registry, refuses.
+  static absl::StatusOr<std::unique_ptr<HeapCore>> Create(
+      const HeapOptions& options);
+  // Fatal when a mutator is attached or a Root holds an object.
+  ~HeapCore();
+  HeapCore(const HeapCore&) = delete;
+  HeapCore& operator=(const HeapCore&) = delete;
+
+  // Once, by the Heap that is made of this.
+  void set_heap(Heap* heap) { heap_ = heap; }
+  Heap* heap() const { return heap_; }
+
+  const HeapOptions& options() const { return options_; }
+  mheap::MHeap& mheap() { return *mheap_; }
+  Pacer& pacer() { return pacer_; }
+  sweep::Sweeper& sweeper() { return sweeper_; }
+  World& world() { return world_; }
+  RootTable& roots() { return roots_; }
+  RootSet& root_set() { return root_set_; }
+  CleanupQueue& cleanups() { return cleanups_; }
+  Collector& collector() { return collector_; }
+
+  MemStats ReadMemStats();
+  void FreeOsMemory();
+  void CheckInvariants();
+
+  // Calls use(span) with the span of the object that `p` points into, swept,
+  // and kept so until it returns: for attaching specials. The caller keeps the
+  // object alive. Fatal when there is no object.
+  template <typename Use>
+  void WithSweptSpan(const void* p, Use use);
+
+ private:
+  HeapCore(const HeapOptions& options, std::unique_ptr<mheap::MHeap> mheap);
+
+  // Calls action() with every thread stopped that could use the heap.
+  template <typename Action>
+  void Quiesced(Action action);
+  mheap::MSpan& SpanOfObject(const void* p);
+
+  const HeapOptions options_;
+  Heap* heap_ = nullptr;
+  std::unique_ptr<mheap::MHeap> mheap_;
+  mcentral::MCentrals centrals_;
+  Pacer pacer_;
+  CleanupQueue cleanups_;
+  sweep::Sweeper sweeper_;
+  gc::Marker marker_;
+  World world_;
+  RootTable roots_;
+  RootSet root_set_;
+  Collector collector_;
+};
+
+template <typename Use>
+void HeapCore::WithSweptSpan(const void* p, Use use) {
+  MutatorContext* own = MutatorOfThread(world_);
+  if (own == nullptr || own->state.LoadRelaxed() != MutatorState::kManaged) {
+    // Nothing else keeps the next sweep from beginning.
+    ThreadNativeScope native;
+    Collector::Turn turn(collector_);
+    collector_.FinishSweep(turn);
+    use(SpanOfObject(p));
+    return;
+  }
+  for (;;) {
+    world_.FlushOwn(*own);
+    mheap::MSpan& span = SpanOfObject(p);
+    // Managed, and no safepoint until the end: no sweep begins meanwhile.
+    if (span.sweep_gen() != mheap_->sweep_gen() + 1) {
+      sweeper_.EnsureSwept(own->processor->pages(), span);
+      use(span);
+      return;
+    }
+    // Stale, in another cache.
+    ThreadNativeScope native;
+    Collector::Turn turn(collector_);
+    collector_.FlushCaches(turn);
+  }
+}
+
+}  // namespace runtime
+}  // namespace tricolor
+
+#endif  // TRICOLOR_RUNTIME_HEAP_CORE_H_

@@ -1,0 +1,88 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/mutator.h"
+
+#include <cstddef>
+
+#include "tricolor/base/check.h"
+#include "tricolor/runtime/heap.h"
+#include "tricolor/runtime/heap_core.h"
+
+namespace tricolor {
+
+using runtime::MutatorContext;
+using runtime::MutatorState;
+
+Mutator::Mutator(Heap& heap)
+    : heap_(heap), core_(heap.core()), root_table_(core_.roots()) {
+  context_.mutator = this;
+  context_.roots = &root_table_;
+  core_.world().Attach(context_);
+}
+
+Mutator::~Mutator() {
+  CheckThreadSlow();
+  root_table_.Absorb(context_.root_slots);
+  core_.world().Detach(context_);
+}
+
+Mutator* Mutator::Current(Heap& heap) {
+  MutatorContext* own = runtime::MutatorOfThread(heap.core().world());
+  return own == nullptr ? nullptr : own->mutator;
+}
+
+void Mutator::CheckScopeThread() const {
+  TRICOLOR_DCHECK(context_.thread == runtime::ThreadToken(),
+                  "mutator %p is used by a thread that it does not belong to",
+                  static_cast<const void*>(this));
+}
+
+void Mutator::CheckThreadSlow() const {
+  TRICOLOR_CHECK(context_.thread == runtime::ThreadToken(),
+                 "mutator %p is used by a thread that it does not belong to",
+                 static_cast<const void*>(this));
+  TRICOLOR_CHECK(context_.native_scopes == 0,
+                 "mutator %p is used inside of its NativeScope",
+                 static_cast<const void*>(this));
+}
+
+void Mutator::SafepointSlow() { core_.world().Poll(context_); }
+
+// A cache whose owner's poll word is 0 has been flushed: each cycle asks for it
+// there. After this the caller reaches no safepoint before it has allocated.
+void Mutator::PrepareToAllocate() {
+  CheckThreadSlow();
+  if (context_.poll.LoadRelaxed() != 0) core_.world().Poll(context_);
+  if (core_.pacer().due()) core_.collector().CollectIfDue();
+  core_.world().FlushOwn(context_);
+}
+
+void Mutator::CollectForMemory() {
+  core_.collector().Collect();
+  core_.world().FlushOwn(context_);
+}
+
+void* Mutator::AllocateSlotSlow(mheap::SpanClass span_class) {
+  PrepareToAllocate();
+  mcache::MCache& cache = context_.processor->cache();
+  void* slot = cache.AllocateSlow(span_class);
+  if (slot != nullptr) return slot;
+  CollectForMemory();
+  return cache.AllocateSlow(span_class);
+}
+
+void* Mutator::Allocate(const TypeInfo& type, size_t n) {
+  CheckThread();
+  if (context_.poll.LoadRelaxed() != 0 || core_.pacer().due()) {
+    PrepareToAllocate();
+  }
+  mcache::MCache& cache = context_.processor->cache();
+  void* object = cache.Allocate(type, n);
+  if (ABSL_PREDICT_TRUE(object != nullptr)) return object;
+  if (!mheap::LayoutFor(type, n == 0 ? 1 : n).ok) return nullptr;
+  CollectForMemory();
+  return cache.Allocate(type, n);
+}
+
+}  // namespace tricolor

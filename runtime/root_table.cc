@@ -1,0 +1,162 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/root_table.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "tricolor/base/check.h"
+#include "tricolor/base/units.h"
+#include "tricolor/runtime/heap_core.h"
+#include "tricolor/runtime/heap_registry.h"
+#include "tricolor/runtime/world.h"
+
+namespace tricolor::runtime {
+namespace {
+
+uint64_t WordOf(const void* p) { return Addr(p).value(); }
+
+// The table of a heap of this thread's that contains `p`, else of any heap.
+RootTable* FindTable(const void* p) {
+  for (MutatorContext* m = MutatorsOfThread(); m != nullptr;
+       m = m->next_of_thread) {
+    if (m->roots->Contains(p)) return m->roots;
+  }
+  HeapCore* core = HeapRegistry::Find(p);
+  return core == nullptr ? nullptr : &core->roots();
+}
+
+}  // namespace
+
+RootSlot* RootTable::Pop(RootSlotCache& list) {
+  RootSlot* slot = list.first;
+  list.first = Addr(slot->LoadRelaxed() & ~kFreeBit).as<RootSlot>();
+  --list.count;
+  return slot;
+}
+
+void RootTable::Push(RootSlotCache& list, RootSlot* slot) {
+  slot->StoreRelaxed(WordOf(list.first) | kFreeBit);
+  list.first = slot;
+  ++list.count;
+}
+
+void RootTable::Move(RootSlotCache& from, RootSlotCache& to, size_t count) {
+  for (count = std::min(count, from.count); count != 0; --count) {
+    Push(to, Pop(from));
+  }
+}
+
+void RootTable::Reserve() {
+  if (free_.first != nullptr) return;
+  auto* block = heap_.metadata().New<RootBlock>();
+  TRICOLOR_CHECK(block != nullptr, "out of memory for roots (%zu blocks)",
+                 block_count_);
+  block->table = this;
+  block->next = blocks_;
+  blocks_ = block;
+  ++block_count_;
+  for (size_t i = RootBlock::kSlots; i-- > 0;) Push(free_, &block->slots[i]);
+}
+
+RootSlotCache* RootTable::OwnSlots() const {
+  MutatorContext* own = MutatorOfThread(world_);
+  if (own == nullptr) return nullptr;
+  // Its own thread's last store, so relaxed, unless it is native.
+  if (own->state.LoadRelaxed() != MutatorState::kManaged) return nullptr;
+  return &own->root_slots;
+}
+
+RootSlot* RootTable::NewSlot(const void* p) {
+  if (RootSlotCache* own = OwnSlots()) {
+    if (own->first == nullptr) {
+      MutexLock lock(mutex_);
+      Reserve();
+      Move(free_, *own, RootBlock::kSlots);
+    }
+    RootSlot* slot = Pop(*own);
+    slot->StoreRelaxed(WordOf(p));
+    return slot;
+  }
+  MutexLock lock(mutex_);
+  Reserve();
+  RootSlot* slot = Pop(free_);
+  slot->StoreRelaxed(WordOf(p));
+  return slot;
+}
+
+void RootTable::Set(RootSlot* slot, const void* p) {
+  if (OwnSlots() != nullptr) {
+    slot->StoreRelaxed(WordOf(p));
+    return;
+  }
+  MutexLock lock(mutex_);
+  slot->StoreRelaxed(WordOf(p));
+}
+
+void RootTable::Free(RootSlot* slot) {
+  if (RootSlotCache* own = OwnSlots()) {
+    Push(*own, slot);
+    if (own->count <= kMostCached) return;
+    MutexLock lock(mutex_);
+    Move(*own, free_, RootBlock::kSlots);
+    return;
+  }
+  MutexLock lock(mutex_);
+  Push(free_, slot);
+}
+
+void RootTable::Absorb(RootSlotCache& cache) {
+  MutexLock lock(mutex_);
+  Move(cache, free_, cache.count);
+}
+
+void RootTable::MarkBlock(const RootBlock& block, gc::MarkWorker& worker) {
+  for (const RootSlot& slot : block.slots) {
+    const uint64_t word = slot.LoadRelaxed();
+    if (word != 0 && (word & kFreeBit) == 0) worker.Visit(Addr(word).pointer());
+  }
+}
+
+size_t RootTable::CountUsed() {
+  MutexLock lock(mutex_);
+  size_t used = 0;
+  for (const RootBlock* b = blocks_; b != nullptr; b = b->next) {
+    used += static_cast<size_t>(std::count_if(
+        b->slots, b->slots + RootBlock::kSlots, [](const RootSlot& slot) {
+          const uint64_t word = slot.LoadRelaxed();
+          return word != 0 && (word & kFreeBit) == 0;
+        }));
+  }
+  return used;
+}
+
+void AssignRoot(RootSlot** slot, const void* p) {
+  if (*slot != nullptr) {
+    RootTable& table = *RootBlock::Of(*slot).table;
+    if (p != nullptr && table.Contains(p)) {
+      table.Set(*slot, p);
+      return;
+    }
+    table.Free(*slot);
+    *slot = nullptr;
+  }
+  if (p == nullptr) return;
+  RootTable* table = FindTable(p);
+  TRICOLOR_CHECK(table != nullptr, "a Root of %p, which lies in no heap", p);
+  *slot = table->NewSlot(p);
+}
+
+RootSlot* NewRootIn(RootTable& table, const void* p) {
+  if (p == nullptr) return nullptr;
+  TRICOLOR_CHECK(table.Contains(p), "a Root of %p, which is not in its heap",
+                 p);
+  return table.NewSlot(p);
+}
+
+void FreeRoot(RootSlot* slot) {
+  if (slot != nullptr) RootBlock::Of(slot).table->Free(slot);
+}
+
+}  // namespace tricolor::runtime

@@ -1,0 +1,126 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/stack_scan.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/base/attributes.h"
+#include "absl/base/config.h"
+#include "tricolor/base/check.h"
+
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace tricolor::runtime {
+namespace {
+
+constexpr size_t kChunkWords = 256;
+
+// clang-format off
+ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS  // a stack has redzones between its variables
+ABSL_ATTRIBUTE_NO_SANITIZE_THREAD   // a thread in native code writes its own frames meanwhile; the words that matter stay
+    // clang-format on
+    void
+    CopyUnsynchronized(const volatile uint64_t* from, size_t words,
+                       uint64_t* to) {
+  for (size_t i = 0; i < words; ++i) to[i] = from[i];
+}
+
+void VisitWords(const uint64_t* words, size_t count, gc::MarkWorker& worker) {
+  const Addr base(words);
+  worker.VisitRange({base, base + ByteCount(count * sizeof(uint64_t))});
+}
+
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+void* CurrentFakeStack() { return __asan_get_current_fake_stack(); }
+
+// Marks from the fake frames that any of the words points into.
+void VisitFakeFrames(void* fake_stack, const uint64_t* words, size_t count,
+                     gc::MarkWorker& worker) {
+  if (fake_stack == nullptr) return;
+  for (size_t i = 0; i < count; ++i) {
+    void* begin = nullptr;
+    void* end = nullptr;
+    if (__asan_addr_is_in_fake_stack(fake_stack, Addr(words[i]).pointer(),
+                                     &begin, &end) != nullptr) {
+      ScanUnsynchronized({Addr(begin), Addr(end)}, worker);
+    }
+  }
+}
+#else
+void* CurrentFakeStack() { return nullptr; }
+void VisitFakeFrames(void*, const uint64_t*, size_t, gc::MarkWorker&) {}
+#endif
+
+void VisitAll(void* fake_stack, const uint64_t* words, size_t count,
+              gc::MarkWorker& worker) {
+  VisitWords(words, count, worker);
+  VisitFakeFrames(fake_stack, words, count, worker);
+}
+
+// The aligned words of [base, limit), in chunks.
+void VisitMemory(void* fake_stack, uintptr_t base, uintptr_t limit,
+                 gc::MarkWorker& worker) {
+  uint64_t chunk[kChunkWords];
+  constexpr uintptr_t kWordMask = sizeof(uint64_t) - 1;
+  base = (base + kWordMask) & ~kWordMask;
+  limit &= ~kWordMask;
+  while (base < limit) {
+    const size_t words =
+        std::min(kChunkWords, (limit - base) / sizeof(uint64_t));
+    CopyUnsynchronized(Addr(base).as<const volatile uint64_t>(), words, chunk);
+    VisitAll(fake_stack, chunk, words, worker);
+    base += words * sizeof(uint64_t);
+  }
+}
+
+}  // namespace
+
+StackBounds StackBounds::OfThisThread() {
+  pthread_attr_t attributes;
+  void* low = nullptr;
+  size_t size = 0;
+  int error = pthread_getattr_np(pthread_self(), &attributes);
+  if (error == 0) {
+    error = pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
+  }
+  TRICOLOR_CHECK(error == 0, "the bounds of a thread's stack are unknown: %d",
+                 error);
+  const auto base = reinterpret_cast<uintptr_t>(low);
+  return {base, base + size};
+}
+
+void StackSnapshot::Finish() {
+  // The main thread's stack may have been allowed to grow since.
+  if (stack_pointer < bounds.low) bounds = StackBounds::OfThisThread();
+  TRICOLOR_CHECK(
+      bounds.low <= stack_pointer && stack_pointer < bounds.high,
+      "stack pointer %#zx is outside of the thread's stack [%#zx, %#zx)",
+      stack_pointer, bounds.low, bounds.high);
+  top_words =
+      std::min(kTopWords, (bounds.high - stack_pointer) / sizeof(uint64_t));
+  CopyUnsynchronized(Addr(stack_pointer).as<const volatile uint64_t>(),
+                     top_words, top);
+  fake_stack = CurrentFakeStack();
+}
+
+void ScanStack(const StackSnapshot& snapshot, gc::MarkWorker& worker) {
+  VisitAll(snapshot.fake_stack, snapshot.registers, StackSnapshot::kRegisters,
+           worker);
+  VisitAll(snapshot.fake_stack, snapshot.top, snapshot.top_words, worker);
+  VisitMemory(snapshot.fake_stack, snapshot.stack_pointer, snapshot.bounds.high,
+              worker);
+}
+
+void ScanUnsynchronized(AddrRange range, gc::MarkWorker& worker) {
+  VisitMemory(nullptr, range.base.value(), range.limit.value(), worker);
+}
+
+}  // namespace tricolor::runtime

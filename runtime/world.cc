@@ -1,0 +1,290 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// The steps of the stop protocol are named as in docs/runtime.md.
+
+#include "tricolor/runtime/world.h"
+
+#include "tricolor/base/check.h"
+
+namespace tricolor::runtime {
+namespace {
+
+constinit thread_local MutatorContext* mutators_of_thread = nullptr;
+constinit thread_local char thread_token = 0;
+
+// Sequentially consistent, for step S1 of the stop.
+void SetPollBit(MutatorContext& context, uint32_t bit) {
+  uint32_t old = context.poll.LoadRelaxed();
+  while (!context.poll.CompareExchangeSeqCst(old, old | bit)) {
+  }
+}
+
+void UnlinkFromThread(MutatorContext& context) {
+  MutatorContext** link = &mutators_of_thread;
+  while (*link != &context) {
+    TRICOLOR_CHECK(*link != nullptr,
+                   "mutator %p is not attached to this thread",
+                   static_cast<void*>(context.mutator));
+    link = &(*link)->next_of_thread;
+  }
+  *link = context.next_of_thread;
+}
+
+}  // namespace
+
+const void* ThreadToken() { return &thread_token; }
+
+MutatorContext* MutatorsOfThread() { return mutators_of_thread; }
+
+MutatorContext* MutatorOfThread(const World& world) {
+  MutatorContext* m = mutators_of_thread;
+  while (m != nullptr && m->world != &world) m = m->next_of_thread;
+  return m;
+}
+
+World::~World() {
+  MutexLock lock(mutex_);
+  TRICOLOR_CHECK(mutators_ == nullptr,
+                 "heap destroyed while %zu mutators are attached, one of them "
+                 "%p",
+                 mutator_count_, static_cast<void*>(mutators_->mutator));
+}
+
+// ---- Mutators.
+
+void World::Attach(MutatorContext& context) {
+  const MutatorContext* other = MutatorOfThread(*this);
+  TRICOLOR_CHECK(other == nullptr,
+                 "thread attached twice to one heap: mutator %p exists already",
+                 static_cast<void*>(other->mutator));
+  context.world = this;
+  context.thread = ThreadToken();
+  context.stack.bounds = StackBounds::OfThisThread();
+  ThreadNativeScope others_native;
+  {
+    MutexLock lock(mutex_);
+    while (stopping_) mutators_wake_.Wait(mutex_);
+    context.processor = processors_.Take();
+    Link(context);
+  }
+  context.next_of_thread = mutators_of_thread;
+  mutators_of_thread = &context;
+  // The scope's end decrements it.
+  context.native_scopes = 1;
+}
+
+void World::Detach(MutatorContext& context) {
+  context.processor->Retire();
+  UnlinkFromThread(context);
+  MutexLock lock(mutex_);
+  processors_.Put(context.processor);
+  context.processor = nullptr;
+  Unlink(context);
+  // Managed until here, so the stop counts on it.
+  if (stopping_) NoteStopped();
+  // It may have been one to be flushed.
+  collector_wakes_.SignalAll();
+}
+
+void World::Link(MutatorContext& context) {
+  context.next = mutators_;
+  context.prev = nullptr;
+  if (mutators_ != nullptr) mutators_->prev = &context;
+  mutators_ = &context;
+  ++mutator_count_;
+}
+
+void World::Unlink(MutatorContext& context) {
+  if (context.next != nullptr) context.next->prev = context.prev;
+  (context.prev != nullptr ? context.prev->next : mutators_) = context.next;
+  --mutator_count_;
+}
+
+void World::Poll(MutatorContext& context) {
+  for (;;) {
+    const uint32_t poll = context.poll.LoadRelaxed();
+    if (poll == 0) return;
+    if ((poll & kPollFlush) != 0) FlushOwn(context);
+    // The scope's end waits until the world runs.
+    if ((poll & kPollStop) != 0) {
+      ThreadNativeScope parked;
+    }
+  }
+}
+
+void World::FlushOwn(MutatorContext& context) {
+  context.processor->cache().PrepareForSweep();
+  if ((context.poll.LoadRelaxed() & kPollFlush) != 0) AnswerFlush(context);
+}
+
+void World::AnswerFlush(MutatorContext& context) {
+  // Release: who finds the bit clear may rely on the flush.
+  context.poll.FetchAndRelease(~kPollFlush);
+  // Under the mutex: either the collector has not looked yet, or it waits.
+  MutexLock lock(mutex_);
+  collector_wakes_.SignalAll();
+}
+
+void World::FinishEnterNative(MutatorContext& context) {
+  context.stack.Finish();
+  // M1. Sequentially consistent, against S1 and S2; and a release: who claims
+  // the mutator sees all that it has written.
+  context.state.StoreSeqCst(MutatorState::kNative);
+  // M2.
+  if (context.poll.LoadSeqCst() == 0) return;
+  MutexLock lock(mutex_);
+  if (stopping_ && Claim(context)) NoteStopped();
+  collector_wakes_.SignalAll();
+}
+
+bool World::TryLeave(MutatorContext& context) {
+  // Acquire: sees what the collector did while it had the mutator claimed.
+  MutatorState found = MutatorState::kNative;
+  return context.state.CompareExchangeAcquire(found, MutatorState::kManaged) ||
+         found == MutatorState::kManaged;
+}
+
+void World::LeaveNative(MutatorContext& context) {
+  if (TryLeave(context)) return;
+  context.leaving = true;
+  LeaveTogether();
+}
+
+ThreadNativeScope::~ThreadNativeScope() {
+  for (MutatorContext* m = MutatorsOfThread(); m != nullptr;
+       m = m->next_of_thread) {
+    if (--m->native_scopes == 0) m->leaving = true;
+  }
+  World::LeaveTogether();
+}
+
+// A thread never waits for one world while it is managed in another: two such
+// threads and two collectors could wait for each other in a ring.
+void World::LeaveTogether() {
+  for (;;) {
+    MutatorContext* blocked = MutatorsOfThread();
+    while (blocked != nullptr && (!blocked->leaving || TryLeave(*blocked))) {
+      blocked = blocked->next_of_thread;
+    }
+    if (blocked == nullptr) break;
+    for (MutatorContext* m = MutatorsOfThread(); m != nullptr;
+         m = m->next_of_thread) {
+      if (m->state.LoadRelaxed() != MutatorState::kManaged) continue;
+      m->leaving = true;
+      tricolor_enter_native(m);
+    }
+    blocked->world->AwaitUnclaimed(*blocked);
+  }
+  for (MutatorContext* m = MutatorsOfThread(); m != nullptr;
+       m = m->next_of_thread) {
+    m->leaving = false;
+  }
+}
+
+void World::AwaitUnclaimed(MutatorContext& context) {
+  MutexLock lock(mutex_);
+  while (context.state.LoadRelaxed() == MutatorState::kClaimed) {
+    mutators_wake_.Wait(mutex_);
+  }
+}
+
+// ---- The collector.
+
+bool World::Claim(MutatorContext& context) {
+  MutatorState expected = MutatorState::kNative;
+  return context.state.CompareExchangeSeqCst(expected, MutatorState::kClaimed);
+}
+
+void World::NoteStopped() {
+  if (--running_ == 0) collector_wakes_.SignalAll();
+}
+
+void World::Stop() {
+  const MutatorContext* own = MutatorOfThread(*this);
+  TRICOLOR_CHECK(
+      own == nullptr || own->state.LoadRelaxed() != MutatorState::kManaged,
+      "the world is stopped by a thread whose mutator %p is managed",
+      static_cast<void*>(own->mutator));
+  MutexLock lock(mutex_);
+  TRICOLOR_CHECK(!stopping_, "the world is stopped while it is stopped");
+  stopping_ = true;
+  running_ = 0;
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    SetPollBit(*m, kPollStop);   // S1
+    if (!Claim(*m)) ++running_;  // S2
+  }
+  while (running_ != 0) collector_wakes_.Wait(mutex_);
+  stopped_.Acquire();
+}
+
+void World::Start() {
+  stopped_.Release();
+  MutexLock lock(mutex_);
+  stopping_ = false;
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    m->poll.FetchAndRelaxed(~kPollStop);
+    // Release: pairs with TryLeave.
+    m->state.StoreRelease(MutatorState::kNative);
+  }
+  mutators_wake_.SignalAll();
+}
+
+void World::RequestFlush() {
+  MutexLock lock(mutex_);
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    SetPollBit(*m, kPollFlush);
+  }
+}
+
+MutatorContext* World::ClaimToFlush() {
+  MutexLock lock(mutex_);
+  for (;;) {
+    bool waiting = false;
+    for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+      if ((m->poll.LoadAcquire() & kPollFlush) == 0) continue;
+      if (Claim(*m)) return m;
+      waiting = true;
+    }
+    if (!waiting) return nullptr;
+    collector_wakes_.Wait(mutex_);
+  }
+}
+
+void World::FinishFlush() {
+  while (MutatorContext* m = ClaimToFlush()) {
+    m->processor->cache().PrepareForSweep();
+    m->poll.FetchAndRelease(~kPollFlush);
+    MutexLock lock(mutex_);
+    m->state.StoreRelease(MutatorState::kNative);
+    mutators_wake_.SignalAll();
+  }
+}
+
+size_t World::mutator_count() const {
+  MutexLock lock(mutex_);
+  return mutator_count_;
+}
+
+void World::CheckInvariants() {
+  MutexLock lock(mutex_);
+  size_t count = 0;
+  const MutatorContext* prev = nullptr;
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    TRICOLOR_CHECK(
+        m->state.LoadAcquire() == MutatorState::kClaimed,
+        "INV-RUNTIME-2: mutator %p is in state %u while the world is stopped",
+        static_cast<void*>(m->mutator),
+        static_cast<unsigned>(m->state.LoadAcquire()));
+    TRICOLOR_CHECK(m->prev == prev && m->world == this,
+                   "the list of mutators is broken at %p",
+                   static_cast<void*>(m->mutator));
+    m->processor->cache().CheckInvariants();
+    prev = m;
+    ++count;
+  }
+  TRICOLOR_CHECK(count == mutator_count_, "%zu mutators listed, %zu counted",
+                 count, mutator_count_);
+}
+
+}  // namespace tricolor::runtime
