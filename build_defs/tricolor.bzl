@@ -81,7 +81,7 @@ def tricolor_benchmark(name, deps = [], copts = [], smoke_args = [], **kwargs):
     )
     native.sh_test(
         name = name + "_smoke_test",
-        size = "small",
+        size = "medium",
         srcs = ["//build_defs:run_binary.sh"],
         args = ["$(rootpath :%s)" % name, "--benchmark_min_time=0.0001"] + smoke_args,
         data = [":" + name],
