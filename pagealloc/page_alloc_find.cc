@@ -85,9 +85,9 @@ class PageAlloc::Finder {
     return false;
   }
 
-  // Finds the run that `entry` holds within itself.
+  // Finds the run that `entry` holds within itself. What is carried, with the
+  // entry's start, is too short, and stays so on the way down.
   void Descend(unsigned level, uint64_t entry, bool holds_first_free) {
-    carried_ = 0;
     if (holds_first_free) first_free_ = kNoPage;  // set again by a child
     if (level == kLeafLevel) {
       const PallocBits::FindResult found =

@@ -10,6 +10,7 @@ namespace tricolor::pagealloc {
 void PageAllocModel::Grow(uint64_t chunk, uint64_t count) {
   for (uint64_t c = chunk; c < chunk + count; ++c) {
     chunks_[c].fill(kScavenged);
+    counts_[kScavenged] += kChunkPages;
   }
 }
 
@@ -41,13 +42,13 @@ PageAllocModel::Run PageAllocModel::Alloc(uint64_t pages, uint64_t alignment) {
   Run run{page, 0};
   for (uint64_t p = page; p < page + pages; ++p) {
     if (At(p) == kScavenged) ++run.scavenged;
-    At(p) = kUsed;
+    Set(p, kUsed);
   }
   return run;
 }
 
 void PageAllocModel::Free(uint64_t page, uint64_t count) {
-  for (uint64_t p = page; p < page + count; ++p) At(p) = kFree;
+  for (uint64_t p = page; p < page + count; ++p) Set(p, kFree);
 }
 
 PageAllocModel::Cache PageAllocModel::AllocToCache() {
@@ -55,11 +56,11 @@ PageAllocModel::Cache PageAllocModel::AllocToCache() {
   if (first == kNone) return {};
   Cache cache{first - first % 64, 0, 0};
   for (uint64_t i = 0; i < 64; ++i) {
-    State& state = At(cache.page + i);
+    const State state = At(cache.page + i);
     if (state == kUsed || state == kCached) continue;
     cache.free |= uint64_t{1} << i;
     if (state == kScavenged) cache.scavenged |= uint64_t{1} << i;
-    state = kCached;
+    Set(cache.page + i, kCached);
   }
   return cache;
 }
@@ -68,7 +69,7 @@ void PageAllocModel::Flush(const Cache& cache) {
   for (uint64_t i = 0; i < 64; ++i) {
     const uint64_t bit = uint64_t{1} << i;
     if ((cache.free & bit) == 0) continue;
-    At(cache.page + i) = (cache.scavenged & bit) != 0 ? kScavenged : kFree;
+    Set(cache.page + i, (cache.scavenged & bit) != 0 ? kScavenged : kFree);
   }
 }
 
@@ -80,7 +81,7 @@ PageAllocModel::Run PageAllocModel::CacheAlloc(Cache& cache, uint64_t pages) {
     Run run{cache.page + i, 0};
     for (uint64_t j = i; j < i + pages; ++j) {
       if ((cache.scavenged >> j & 1) != 0) ++run.scavenged;
-      At(cache.page + j) = kUsed;
+      Set(cache.page + j, kUsed);
     }
     cache.free &= ~mask;
     cache.scavenged &= ~mask;
@@ -118,7 +119,7 @@ PageAllocModel::Pages PageAllocModel::TakeCandidate(uint64_t pages) {
     }
     const Pages taken{it->first * kChunkPages + first, end - first};
     for (uint64_t p = taken.page; p < taken.page + taken.count; ++p) {
-      At(p) = kCached;
+      Set(p, kCached);
     }
     return taken;
   }
@@ -127,7 +128,7 @@ PageAllocModel::Pages PageAllocModel::TakeCandidate(uint64_t pages) {
 
 void PageAllocModel::ReturnCandidate(Pages candidate, bool released) {
   for (uint64_t i = 0; i < candidate.count; ++i) {
-    At(candidate.page + i) = released ? kScavenged : kFree;
+    Set(candidate.page + i, released ? kScavenged : kFree);
   }
 }
 
@@ -169,20 +170,6 @@ PageAllocModel::Pages PageAllocModel::UsedFrom(uint64_t page) const {
   }
   return found;
 }
-
-uint64_t PageAllocModel::Count(State state) const {
-  uint64_t n = 0;
-  for (const auto& [chunk, states] : chunks_) {
-    n += static_cast<uint64_t>(std::count(states.begin(), states.end(), state));
-  }
-  return n;
-}
-
-uint64_t PageAllocModel::free_pages() const {
-  return Count(kFree) + Count(kScavenged);
-}
-
-uint64_t PageAllocModel::scavenged_pages() const { return Count(kScavenged); }
 
 std::vector<PageAllocModel::Pages> PageAllocModel::GrownRanges() const {
   std::vector<Pages> ranges;

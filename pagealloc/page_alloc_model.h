@@ -66,8 +66,8 @@ class PageAllocModel {
 
   bool IsUsed(uint64_t page) const { return At(page) >= kUsed; }
   bool IsScavenged(uint64_t page) const { return At(page) == kScavenged; }
-  uint64_t free_pages() const;
-  uint64_t scavenged_pages() const;
+  uint64_t free_pages() const { return counts_[kFree] + counts_[kScavenged]; }
+  uint64_t scavenged_pages() const { return counts_[kScavenged]; }
   std::vector<Pages> GrownRanges() const;
   // Calls f(chunk) for each chunk grown.
   template <typename F>
@@ -82,11 +82,13 @@ class PageAllocModel {
   State At(uint64_t page) const {
     return chunks_.at(page / kChunkPages)[page % kChunkPages];
   }
-  State& At(uint64_t page) {
-    return chunks_.at(page / kChunkPages)[page % kChunkPages];
+  void Set(uint64_t page, State state) {
+    State& now = chunks_.at(page / kChunkPages)[page % kChunkPages];
+    --counts_[now];
+    ++counts_[state];
+    now = state;
   }
   uint64_t Find(uint64_t pages, uint64_t alignment) const;
-  uint64_t Count(State state) const;
   static bool GroupIsUsable(const Chunk& chunk, uint64_t group,
                             uint64_t os_page);
 
@@ -94,6 +96,7 @@ class PageAllocModel {
   const uint64_t os_page_;
   const uint64_t huge_page_;
   std::map<uint64_t, Chunk> chunks_;
+  std::array<uint64_t, 4> counts_ = {};
 };
 
 }  // namespace tricolor::pagealloc

@@ -2,16 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // PageAlloc and its model do the same random operations. The seed is printed;
-// TRICOLOR_TEST_SEED sets it.
+// TRICOLOR_SEED sets it.
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <iterator>
-#include <random>
 #include <string>
 
 #include "gtest/gtest.h"
+#include "tricolor/base/test_random.h"
 #include "tricolor/base/units.h"
 #include "tricolor/pagealloc/page_alloc_tester.h"
 
@@ -19,15 +17,6 @@ namespace tricolor::pagealloc {
 namespace {
 
 constexpr uint64_t kRootChunks = PallocSum::kMaxPages / kChunkPages;
-
-uint64_t Seed() {
-  const char* text = std::getenv("TRICOLOR_TEST_SEED");
-  const uint64_t seed = text != nullptr ? std::strtoull(text, nullptr, 0)
-                                        : std::random_device()();
-  std::fprintf(stderr, "TRICOLOR_TEST_SEED=%llu\n",
-               static_cast<unsigned long long>(seed));
-  return seed;
-}
 
 // Where chunks are added: bounds of every level of the tree, with gaps of all
 // sizes between them.
@@ -64,7 +53,7 @@ struct Mix {
 
 class PageAllocRandomTest : public testing::TestWithParam<Mix> {
  protected:
-  uint64_t Below(uint64_t n) { return random_() % n; }
+  uint64_t Below(uint64_t n) { return random_.Below(n); }
   // Small numbers far more often than large ones.
   uint64_t Size(uint64_t largest) { return 1 + Below(1 + Below(largest)); }
 
@@ -114,7 +103,7 @@ class PageAllocRandomTest : public testing::TestWithParam<Mix> {
     }
   }
 
-  std::mt19937_64 random_{Seed()};
+  TestRandom random_{TestSeed()};
 };
 
 TEST_P(PageAllocRandomTest, AgreesWithTheModel) {
@@ -143,6 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mix{"Scavenging16k", 1, 30, 3, 30, 5, 10, 30, 100, 16 << 10, 2 << 20},
         Mix{"Scavenging64k", 1, 30, 3, 30, 5, 10, 30, 200, 64 << 10, 2 << 20},
         Mix{"NoHugePages", 1, 30, 3, 30, 5, 10, 30, 200, 4 << 10, 0},
+        Mix{"FullAndGrowing", 3, 60, 5, 10, 5, 10, 2, 700, 4 << 10, 2 << 20},
         Mix{"AlwaysFull", 0, 60, 10, 10, 5, 10, 2, 40, 4 << 10, 2 << 20}),
     [](const auto& param) { return param.param.name; });
 
