@@ -296,6 +296,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
 
   void CheckFreeable(const MSpan* span, SpanState expected) const;
   void Free(ProcessorCache& processor, MSpan* span);
+  void MakeRoomForStructures(ProcessorCache& processor)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   static bool ReturnToPageCache(ProcessorCache& processor, Addr base,
                                 PageCount pages);
 

@@ -384,19 +384,25 @@ void MHeap::Free(ProcessorCache& processor, MSpan* span) {
   span->set_state(SpanState::kDead);
 
   processor.stats_.free_span_calls.AddOwned(1);
-  bool pages_left = true;
-  if (options_.use_processor_caches) {
-    pages_left = !ReturnToPageCache(processor, base, pages);
-    if (processor.span_count_ < ProcessorCache::kSpanCapacity) {
-      processor.spans_[processor.span_count_++] = span;
-      span = nullptr;
-    }
+  const bool caching = options_.use_processor_caches;
+  const bool pages_kept = caching && ReturnToPageCache(processor, base, pages);
+  const bool span_kept =
+      caching && processor.span_count_ < ProcessorCache::kSpanCapacity;
+  if (ABSL_PREDICT_FALSE(!pages_kept || !span_kept)) {
+    processor.stats_.free_span_locked.AddOwned(1);
+    MutexLock lock(lock_);
+    if (!pages_kept) pages_->Free(base, pages);
+    if (!caching) return span_structures_.Free(span);
+    if (!span_kept) MakeRoomForStructures(processor);
   }
-  if (!pages_left && span == nullptr) return;
-  processor.stats_.free_span_locked.AddOwned(1);
-  MutexLock lock(lock_);
-  if (pages_left) pages_->Free(base, pages);
-  if (span != nullptr) span_structures_.Free(span);
+  processor.spans_[processor.span_count_++] = span;
+}
+
+// Half of them at once, so that the next call does not need the lock again.
+void MHeap::MakeRoomForStructures(ProcessorCache& processor) {
+  while (processor.span_count_ > ProcessorCache::kSpanRefill) {
+    span_structures_.Free(processor.spans_[--processor.span_count_]);
+  }
 }
 
 // A run that came out of the window that the cache still has goes back there:
