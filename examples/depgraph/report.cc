@@ -69,9 +69,9 @@ void PrintCycles(const std::set<std::set<std::string>>& cycles, size_t top) {
                cycles.size());
   std::vector<const std::set<std::string>*> by_size;
   for (const auto& cycle : cycles) by_size.push_back(&cycle);
-  std::stable_sort(
-      by_size.begin(), by_size.end(),
-      [](const auto* a, const auto* b) { return a->size() > b->size(); });
+  std::sort(by_size.begin(), by_size.end(), [](const auto* a, const auto* b) {
+    return a->size() != b->size() ? a->size() > b->size() : *a < *b;
+  });
   for (size_t i = 0; i < std::min(top, by_size.size()); ++i) {
     absl::PrintF("%6d packages\n", by_size[i]->size());
     PrintNames(*by_size[i], top);
