@@ -7,7 +7,6 @@ _COMMON = [
     "-Wextra",
     "-Wcast-qual",
     "-Wimplicit-fallthrough",
-    "-Wnon-virtual-dtor",
     "-Woverloaded-virtual",
     "-Wpointer-arith",
     "-Wshadow",
@@ -40,6 +39,8 @@ _CLANG = [
     "-Winvalid-constexpr",
     "-Wloop-analysis",
     "-Wnewline-eof",
+    # (gcc would also say so of Abseil's headers.)
+    "-Wnon-virtual-dtor",
     "-Wnullability-completeness",
     "-Wrange-loop-analysis",
     "-Wself-assign",
@@ -61,6 +62,8 @@ _CLANG = [
 
 _GCC = [
     "-Wno-unknown-pragmas",
+    # Said of GoogleTest's assertions after an `if` without braces.
+    "-Wno-dangling-else",
     # Wrong in gcc 12 as soon as std::string or atomics are inlined (gcc PR 105329, 105562).
     "-Wno-array-bounds",
     "-Wno-maybe-uninitialized",
