@@ -118,7 +118,9 @@ class MHeap::Checker {
         span.mark_bits() == nullptr || span.mark_bits() == alloc_bits)
       Report(span, page, "has impossible fields");
     uint32_t free = 0;
-    for (uint32_t i = 0; i < span.slots(); ++i) free += span.IsFree(i) ? 1 : 0;
+    for (uint32_t i = 0; i < span.slots(); ++i) {
+      if (span.IsFree(i)) ++free;
+    }
     if (free + span.allocated() != span.slots())
       Report(span, page, "counts other slots than its bits say");
   }

@@ -5,10 +5,14 @@
 // of the input chooses the kind of heap and of OS, each following eight are an
 // operation.
 
+#include <cinttypes>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <vector>
 
+#include "tricolor/base/check.h"
 #include "tricolor/mheap/mheap_tester.h"
 
 namespace tricolor::mheap {
@@ -24,7 +28,24 @@ MHeapTesterOptions OptionsFor(uint8_t choice) {
   return options;
 }
 
+// The steps so far, which a fatal report is followed by.
+struct History {
+  unsigned choice = 0;
+  std::vector<uint64_t> words;
+};
+History history;
+
+void Print(const char*) {
+  std::fprintf(stderr, "  MHeapTester tester(OptionsFor(%u));\n",
+               history.choice);
+  for (const uint64_t word : history.words) {
+    std::fprintf(stderr, "  tester.Step(%#" PRIx64 ");\n", word);
+  }
+}
+
 void Run(const uint8_t* data, size_t size) {
+  history = {data[0], {}};
+  SetFatalHook(&Print);
   MHeapTester tester(OptionsFor(data[0]));
   const bool failing = (data[0] & 32) != 0;
   if (failing) {
@@ -34,6 +55,7 @@ void Run(const uint8_t* data, size_t size) {
   for (size_t i = 1; i + 8 <= size; i += 8) {
     uint64_t word = 0;
     std::memcpy(&word, data + i, sizeof word);
+    history.words.push_back(word);
     tester.Step(word);
   }
 }

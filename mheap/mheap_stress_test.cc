@@ -110,11 +110,11 @@ class Stress {
       const Addr a = heap_.base() + ByteCount(random.Below(16 << 20));
       MSpan* span = heap_.HeapSpanOf(a);
       if (span != nullptr) {
-        found += span->base() <= span->limit() ? 1 : 0;
+        found += span->base() <= span->limit() ? 1u : 0u;
       }
       if (heap_.Contains(a)) found += heap_.page_info(a).page_in_span();
       heap_.ForEachHeapSpan(
-          [&](MSpan& s) { found += s.state() == SpanState::kDead ? 1 : 0; });
+          [&](MSpan& s) { found += s.state() == SpanState::kDead ? 1u : 0u; });
       found += heap_.ReadStats().alloc_span_calls;
     }
     EXPECT_GT(found, 0u);
@@ -157,7 +157,7 @@ TEST(MHeapStressTest, GrowthIsSeenWithItsTables) {
         if (grown == ByteCount(0)) continue;
         const Addr last = heap.base() + grown - ByteCount(1);
         MSpan* span = heap.SpanOf(last);
-        if (span != nullptr) ASSERT_GE(last, span->base());
+        ASSERT_TRUE(span == nullptr || span->base() <= last);
         heap.page_info(last);
         heap.page_in_use_word(heap.page_words() - 1).LoadRelaxed();
       }
