@@ -92,6 +92,15 @@ class TestHeap {
       }
     });
   }
+  // As the sweeper and the cycle's start would: the marks become allocation
+  // bits, and all spans get fresh mark bits.
+  void Sweep() {
+    heap.ForEachHeapSpan([this](mheap::MSpan& span) {
+      heap.FinishSweep(span, span.CountMarked());
+    });
+    heap.mark_bit_arenas().Rotate();
+    current_.clear();
+  }
   uint64_t CountMarked() const {
     uint64_t marked = 0;
     heap.ForEachHeapSpan(

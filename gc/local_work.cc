@@ -40,8 +40,8 @@ void LocalWork::Publish(WorkBuf* buf) {
   idle_.WorkPublished();
 }
 
-bool LocalWork::MakeRoom() {
-  if (second_->count < WorkBuf::kCapacity) {
+bool LocalWork::MakeRoom(uint64_t count) {
+  if (second_->count + count <= WorkBuf::kCapacity) {
     Swap();
     return true;
   }

@@ -1,9 +1,9 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// One worker's own items: a stack in two work buffers. The second one is full
-// or empty in between, so that a worker whose number of items swings about a
-// buffer's edge does not go to the shared stacks each time. The worker brings
+// One worker's own items: a stack in two work buffers. The second one is nearly
+// full or empty in between, so that a worker whose number of items swings about
+// a buffer's edge does not go to the shared stacks each time. The worker brings
 // its first two buffers along: a small heap is marked without any memory from
 // the page heap, and marking can go on when the OS refuses more.
 //
@@ -24,6 +24,8 @@ namespace tricolor::gc {
 
 class LocalWork {
  public:
+  static constexpr uint64_t kMaxReserve = WorkBuf::kCapacity / 2;
+
   // Both outlive this.
   LocalWork(WorkBufs& bufs, IdleWorkers& idle) : bufs_(bufs), idle_(idle) {}
   LocalWork(const LocalWork&) = delete;
@@ -35,12 +37,12 @@ class LocalWork {
 
   bool empty() const { return top_ == first_->items && second_->count == 0; }
 
-  // False, with nothing done, when there is no room: see MakeRoom.
-  bool TryPush(MarkItem item) {
-    if (ABSL_PREDICT_FALSE(top_ == limit_)) return false;
-    *top_++ = item.word();
-    return true;
+  // Room for `count` <= kMaxReserve items, or null: see MakeRoom. Items that
+  // are written there count as pushed up to the pointer given to Commit.
+  uint64_t* TryReserve(uint64_t count) {
+    return ABSL_PREDICT_TRUE(RoomIn(top_, count)) ? top_ : nullptr;
   }
+  void Commit(uint64_t* top) { top_ = top; }
   // The item pushed last, more or less.
   bool TryPop(MarkItem* item) {
     if (ABSL_PREDICT_FALSE(top_ == first_->items)) {
@@ -51,10 +53,10 @@ class LocalWork {
     return true;
   }
 
-  // When TryPush has failed: publishes a full buffer if it must. False when no
+  // When TryReserve has failed: publishes a buffer if it must. False when no
   // empty one can be had; then DropSome makes room.
-  [[nodiscard]] bool MakeRoom();
-  // Calls drop(item) for each item of a full buffer, and empties it.
+  [[nodiscard]] bool MakeRoom(uint64_t count);
+  // Calls drop(item) for each item of one buffer, and empties it.
   template <typename Drop>
   void DropSome(const Drop& drop);
 
@@ -69,7 +71,10 @@ class LocalWork {
   void SetFirst(WorkBuf* buf) {
     first_ = buf;
     top_ = buf->items + buf->count;
-    limit_ = buf->items + WorkBuf::kCapacity;
+  }
+  bool RoomIn(const uint64_t* top, uint64_t count) const {
+    return static_cast<uint64_t>(top - first_->items) + count <=
+           WorkBuf::kCapacity;
   }
   void StoreCount() {
     first_->count = static_cast<uint64_t>(top_ - first_->items);
@@ -82,7 +87,6 @@ class LocalWork {
   // The buffer that is used. Its count is that when it became `first_`.
   WorkBuf* first_ = nullptr;
   uint64_t* top_ = nullptr;
-  uint64_t* limit_ = nullptr;
   WorkBuf* second_ = nullptr;
   WorkBuf own_[2];
 };

@@ -10,10 +10,13 @@
 
 #include <cstdint>
 
+#include "absl/base/attributes.h"
 #include "absl/base/optimization.h"
+#include "tricolor/base/atomic.h"
 #include "tricolor/base/bits.h"
 #include "tricolor/gc/mark_worker.h"
 #include "tricolor/mheap/page_info.h"
+#include "tricolor/mheap/span_class.h"
 
 namespace tricolor::gc {
 
@@ -33,43 +36,26 @@ inline void MarkWorker::Count(MarkItem item) {
   SetPageMark(page);
 }
 
+inline uint64_t* MarkWorker::Reserve(uint64_t count) {
+  uint64_t* top = work_.TryReserve(count);
+  return ABSL_PREDICT_TRUE(top != nullptr) ? top : ReserveSlow(count);
+}
+
 inline void MarkWorker::Push(MarkItem item) {
-  if (ABSL_PREDICT_FALSE(!work_.TryPush(item))) PushSlow(item);
+  uint64_t* top = Reserve(1);
+  *top = item.word();
+  work_.Commit(top + 1);
 }
 
-inline void MarkWorker::Mark(const Candidate& candidate) {
-  // Relaxed: a mark says nothing about the object's contents. Those have been
-  // published to this thread with the pointer, or before the world stopped.
-  const uint64_t old = candidate.word->LoadRelaxed();
-  if ((old & candidate.bit) != 0) return;
-  if (parallel_) {
-    // The old value decides: of two workers that have both found the bit
-    // clear, one counts and scans the object.
-    const uint64_t before = candidate.word->FetchOrRelaxed(candidate.bit);
-    if ((before & candidate.bit) != 0) return;
-  } else {
-    candidate.word->StoreRelaxed(old | candidate.bit);
-  }
-  if (candidate.item.kind() == MarkItem::kNoScan) {
-    Count(candidate.item);
-  } else {
-    Push(candidate.item);
-  }
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::AddCandidate(
+    MarkItem item, mheap::MarkWord* word) {
+  __builtin_prefetch(word);
+  const uint32_t block = filled_block_;
+  candidates_[block][candidate_counts_[block]++] = {item, word};
 }
 
-inline void MarkWorker::MarkOldestCandidate() {
-  Mark(candidates_[candidate_head_++ % kCandidateRing]);
-}
-
-inline void MarkWorker::AddCandidate(MarkItem item, mheap::MarkWord* word,
-                                     uint32_t index) {
-  mheap::MarkWord* mark_word = word + (index >> 6);
-  __builtin_prefetch(mark_word);
-  if (candidate_tail_ - candidate_head_ == kCandidateRing) {
-    MarkOldestCandidate();
-  }
-  candidates_[candidate_tail_++ % kCandidateRing] = {
-      item, mark_word, uint64_t{1} << (index & 63)};
+inline void MarkWorker::TurnBlocks() {
+  if (candidate_counts_[filled_block_] >= kBlock) TurnBlocksNow();
 }
 
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::Find(uint64_t pointer) {
@@ -91,7 +77,39 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::Find(uint64_t pointer) {
   CheckExactPointer(pointer);
 #endif
   const uint64_t slot = pointer - in_span + index * record.slot_size;
-  AddCandidate(MarkItem::Small(slot, class_byte), info.mark_bits(), index);
+  AddCandidate(MarkItem::Small(slot, class_byte, record, index),
+               info.mark_bits() + (index >> 6));
+}
+
+// ---- Objects with a pointer bitmap at the end of their page: the commonest.
+
+// The bitmap's word that has the bit of the word at `a`.
+inline const Atomic<uint64_t>* BitmapWordOf(Addr a) {
+  const uint64_t word_in_page = a.value() % kPageSize / sizeof(uint64_t);
+  const Addr bitmap = a.AlignDown(kPageSize) +
+                      ByteCount(kPageSize - mheap::kPointerBitmapBytes);
+  return bitmap.as<const Atomic<uint64_t>>() + word_in_page / 64;
+}
+
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::ScanPointerBits(
+    const uint64_t* words, uint64_t bits) {
+  for (; bits != 0; bits &= bits - 1) {
+    Find(LoadWordRelaxed(words + CountTrailingZeros(bits)));
+  }
+  TurnBlocks();
+}
+
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::ScanBitmapObject(
+    MarkItem item) {
+  const Addr slot = item.address();
+  const uint32_t size = item.record().slot_size;
+  const uint32_t words = size / 8;
+  const auto shift = static_cast<uint32_t>(slot.value() / 8 % 64);
+  const Atomic<uint64_t>* bitmap = BitmapWordOf(slot);
+  uint64_t bits = bitmap[0].LoadRelaxed() >> shift;
+  if (shift + words > 64) bits |= bitmap[1].LoadRelaxed() << (64 - shift);
+  stats_.scanned_bytes += size;
+  ScanPointerBits(slot.as<const uint64_t>(), bits & LowMask(words));
 }
 
 }  // namespace tricolor::gc

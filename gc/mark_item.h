@@ -5,7 +5,8 @@
 // marking has known already:
 //
 //   bits 0-1    what it is: MarkItem::Kind
-//   bits 3-55   address of the slot (of the slice of a large object)
+//   bits 3-46   address of the slot (of the slice of a large object)
+//   bits 48-53  which bit of its word is its mark; only until it is marked
 //   bits 56-63  span class index + 1; 0 for a large object
 //
 // Go counterpart: the pointers in a workbuf. Pure values.
@@ -60,8 +61,10 @@ class MarkItem {
 
   constexpr MarkItem() = default;
   constexpr explicit MarkItem(uint64_t word) : word_(word) {}
-  static constexpr MarkItem Small(uint64_t slot, uint32_t class_byte) {
-    return MarkItem(slot | kClassRecords[class_byte].kind() |
+  // Of slot number `index`; `record` is the class's.
+  static constexpr MarkItem Small(uint64_t slot, uint32_t class_byte,
+                                  ClassRecord record, uint32_t index) {
+    return MarkItem(slot | record.kind() | uint64_t{index & 63} << 48 |
                     uint64_t{class_byte} << 56);
   }
   static constexpr MarkItem LargeSlice(Addr slice) {
@@ -71,7 +74,10 @@ class MarkItem {
   constexpr uint64_t word() const { return word_; }
   constexpr Kind kind() const { return static_cast<Kind>(word_ & 3); }
   constexpr Addr address() const {
-    return Addr(word_ & ((uint64_t{1} << 56) - 8));
+    return Addr(word_ & ((uint64_t{1} << 47) - 8));
+  }
+  constexpr uint64_t mark_bit() const {
+    return uint64_t{1} << ((word_ >> 48) & 63);
   }
   constexpr const ClassRecord& record() const {
     return kClassRecords[word_ >> 56];

@@ -116,8 +116,9 @@ void MarkWorker::RescanSpan(MSpan& span) {
     for (uint64_t bits = marks[i].LoadRelaxed(); bits != 0; bits &= bits - 1) {
       const uint32_t index =
           i * 64 + static_cast<uint32_t>(std::countr_zero(bits));
-      ScanWithoutCounting(
-          MarkItem::Small(span.SlotAddress(index).value(), class_byte));
+      ScanWithoutCounting(MarkItem::Small(span.SlotAddress(index).value(),
+                                          class_byte, kClassRecords[class_byte],
+                                          index));
       DrainLocal();
     }
   }
@@ -134,7 +135,15 @@ void MarkWorker::DrainLocal() {
   for (;;) {
     FillObjectRing();
     if (object_head_ == object_tail_) return;
-    Scan(objects_[object_head_++ % kObjectRing]);
+    const MarkItem item = objects_[object_head_++ % kObjectRing];
+    if (ABSL_PREDICT_TRUE(item.kind() == MarkItem::kPointerBitmap)) {
+      source_ = item.address();
+      Count(item);
+      ScanBitmapObject(item);
+    } else {
+      if (item.kind() != MarkItem::kLargeSlice) Count(item);
+      ScanWithoutCounting(item);
+    }
     if (parallel_ && --until_share == 0) {
       until_share = kShareInterval;
       if (cycle_.idle.any() && !cycle_.bufs.HasFull()) work_.Share();
@@ -142,24 +151,35 @@ void MarkWorker::DrainLocal() {
   }
 }
 
+inline void MarkWorker::Prefetch(MarkItem item) {
+  const Addr a = item.address();
+  __builtin_prefetch(a.pointer());
+  if (ABSL_PREDICT_TRUE(item.kind() == MarkItem::kPointerBitmap)) {
+    __builtin_prefetch(BitmapWordOf(a));
+  }
+}
+
 inline void MarkWorker::FillObjectRing() {
-  while (object_tail_ - object_head_ < kObjectRing) {
+  for (;;) {
     MarkItem item;
-    if (!work_.TryPop(&item)) {
-      // Candidates wait for their mark words no longer than there are other
-      // things to do.
-      if (candidate_head_ == candidate_tail_) return;
-      while (candidate_head_ != candidate_tail_) MarkOldestCandidate();
-      continue;
+    while (object_tail_ - object_head_ < kObjectRing && work_.TryPop(&item)) {
+      Prefetch(item);
+      objects_[object_tail_++ % kObjectRing] = item;
     }
-    Prefetch(item);
-    objects_[object_tail_++ % kObjectRing] = item;
+    // Candidates wait for their mark words no longer than there are other
+    // things to do.
+    if (object_tail_ - object_head_ > kLowRing || !has_candidates()) return;
+    TurnBlocksNow();
+    TurnBlocksNow();
   }
 }
 
 // ---- Marking.
 
-void MarkWorker::Visit(const void* pointer) { Find(Addr(pointer).value()); }
+void MarkWorker::Visit(const void* pointer) {
+  Find(Addr(pointer).value());
+  TurnBlocks();
+}
 
 void MarkWorker::VisitConservatively(uintptr_t word) {
   const Addr a(word);
@@ -172,9 +192,11 @@ void MarkWorker::VisitConservatively(uintptr_t word) {
     MarkLarge(*span);
     return;
   }
-  AddCandidate(MarkItem::Small(span->SlotAddress(index).value(),
-                               span->span_class().index() + 1u),
-               span->mark_bits(), index);
+  const uint32_t class_byte = span->span_class().index() + 1u;
+  AddCandidate(MarkItem::Small(span->SlotAddress(index).value(), class_byte,
+                               kClassRecords[class_byte], index),
+               span->mark_bits() + (index >> 6));
+  TurnBlocks();
 }
 
 ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS  // A stack has redzones, which are readable.
@@ -188,6 +210,60 @@ ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS  // A stack has redzones, which are readable.
     // Not LoadWordRelaxed: that is a function of its own, which checks.
     VisitConservatively(__atomic_load_n(word, __ATOMIC_RELAXED));
   }
+}
+
+void MarkWorker::TurnBlocksNow() {
+  filled_block_ ^= 1;
+  MarkBlock(filled_block_);
+  candidate_counts_[filled_block_] = 0;
+}
+
+void MarkWorker::MarkBlock(uint32_t block) {
+  const Candidate* candidate = candidates_[block];
+  const uint32_t count = candidate_counts_[block];
+  uint64_t* top = Reserve(count);
+  if (parallel_) {
+    for (uint32_t i = 0; i < count; ++i)
+      top = MarkAmongOthers(candidate[i], top);
+  } else {
+    for (uint32_t i = 0; i < count; ++i) top = MarkAlone(candidate[i], top);
+  }
+  work_.Commit(top);
+}
+
+// Relaxed, here and below: a mark says nothing about the object's contents.
+// Those have been published to this thread with the pointer, or before the
+// world stopped.
+//
+// Whether an object is new cannot be foretold, so there is no branch for it:
+// the item is written in any case, and stays if it is.
+inline uint64_t* MarkWorker::MarkAlone(const Candidate& candidate,
+                                       uint64_t* top) {
+  const MarkItem item = candidate.item;
+  const uint64_t bit = item.mark_bit();
+  const uint64_t old = candidate.word->LoadRelaxed();
+  candidate.word->StoreRelaxed(old | bit);
+  const bool is_new = (old & bit) == 0;
+  const bool is_noscan = item.kind() == MarkItem::kNoScan;
+  if (is_new & is_noscan) Count(item);
+  *top = item.word();
+  return top + (is_new & !is_noscan);
+}
+
+inline uint64_t* MarkWorker::MarkAmongOthers(const Candidate& candidate,
+                                             uint64_t* top) {
+  const MarkItem item = candidate.item;
+  const uint64_t bit = item.mark_bit();
+  if ((candidate.word->LoadRelaxed() & bit) != 0) return top;
+  // The old value decides: of two workers that have both found the bit clear,
+  // one counts and scans the object.
+  if ((candidate.word->FetchOrRelaxed(bit) & bit) != 0) return top;
+  if (item.kind() == MarkItem::kNoScan) {
+    Count(item);
+    return top;
+  }
+  *top = item.word();
+  return top + 1;
 }
 
 // An exact pointer that is in no slot of a small span: a large object, or
@@ -215,13 +291,15 @@ void MarkWorker::MarkLarge(MSpan& span) {
 
 // A full buffer is forgotten when there is no empty one. Its objects keep their
 // marks, and the rescan finds them by these.
-ABSL_ATTRIBUTE_NOINLINE void MarkWorker::PushSlow(MarkItem item) {
-  if (!work_.MakeRoom()) {
+ABSL_ATTRIBUTE_NOINLINE uint64_t* MarkWorker::ReserveSlow(uint64_t count) {
+  if (!work_.MakeRoom(count)) {
     cycle_.overflowed.StoreRelaxed(true);
     work_.DropSome([this](MarkItem dropped) { Drop(dropped); });
   }
-  TRICOLOR_CHECK(work_.TryPush(item), "no room for mark item %#llx",
-                 static_cast<unsigned long long>(item.word()));
+  uint64_t* top = work_.TryReserve(count);
+  TRICOLOR_CHECK(top != nullptr, "no room for %llu mark items",
+                 static_cast<unsigned long long>(count));
+  return top;
 }
 
 void MarkWorker::Drop(MarkItem item) {

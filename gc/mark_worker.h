@@ -1,14 +1,15 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// MarkWorker: one thread's part in marking. A pointer that is found passes two
-// short rings, so that no memory is waited for that could have been asked for
-// earlier:
+// MarkWorker: one thread's part in marking. A pointer that is found waits in
+// two short queues, so that no memory is waited for that could have been asked
+// for earlier:
 //
-//   candidate ring   its mark word is being fetched; leaving it, it is marked
-//   local work       objects that are marked and not scanned: a stack
-//   object ring      the object's first lines are being fetched; leaving it,
-//                    it is scanned, which finds more candidates
+//   candidates    two blocks: while one is filled and its mark words are
+//                 being fetched, the objects of the other have been marked
+//   local work    objects that are marked and not scanned: a stack
+//   object ring   the object's first lines are being fetched; leaving it, it
+//                 is scanned, which finds more candidates
 //
 // docs/marking.md compares the alternatives. Go counterpart: gcDrain,
 // greyobject, scanobject in mgcmark.go. One thread at a time.
@@ -56,18 +57,23 @@ class MarkWorker final : public PointerVisitor {
  private:
   friend class Marker;
 
-  static constexpr uint32_t kCandidateRing = 16;
+  // A block of candidates is full when it has at least so many; up to a
+  // word's worth of pointers may come at once.
+  static constexpr uint32_t kBlock = 16;
+  static constexpr uint32_t kMaxBlock = kBlock + 64;
+  static_assert(kMaxBlock <= LocalWork::kMaxReserve);
   static constexpr uint32_t kObjectRing = 16;
+  // With so few objects in the ring, the candidates' time has come.
+  static constexpr uint32_t kLowRing = 4;
   // Objects scanned between two looks at whether others are idle.
   static constexpr uint32_t kShareInterval = 32;
   // 64-page words of the heap that are claimed at once for a rescan.
   static constexpr uint64_t kRescanStep = 16;
 
-  // The object that `item` says; its mark is bit `bit` of `*word`.
+  // Its mark is bit item.mark_bit() of `*word`.
   struct Candidate {
     MarkItem item;
     mheap::MarkWord* word;
-    uint64_t bit;
   };
 
   // ---- The cycle: mark_worker.cc.
@@ -83,15 +89,24 @@ class MarkWorker final : public PointerVisitor {
   void FillObjectRing();
 
   // ---- Marking: mark-inl.h and mark_worker.cc.
-  // An exact pointer.
+  // An exact pointer. At most 64 of them between two calls of TurnBlocks.
   void Find(uint64_t pointer);
   void FindSlow(uint64_t pointer);
-  void AddCandidate(MarkItem item, mheap::MarkWord* word, uint32_t index);
-  void MarkOldestCandidate();
-  void Mark(const Candidate& candidate);
+  void AddCandidate(MarkItem item, mheap::MarkWord* word);
+  // When the block that is filled is full, marks those in the other one, which
+  // is filled next.
+  void TurnBlocks();
+  void TurnBlocksNow();
+  bool has_candidates() const {
+    return candidate_counts_[0] + candidate_counts_[1] != 0;
+  }
+  void MarkBlock(uint32_t block);
+  uint64_t* MarkAlone(const Candidate& candidate, uint64_t* top);
+  uint64_t* MarkAmongOthers(const Candidate& candidate, uint64_t* top);
   void MarkLarge(mheap::MSpan& span);
+  uint64_t* Reserve(uint64_t count);
+  uint64_t* ReserveSlow(uint64_t count);
   void Push(MarkItem item);
-  void PushSlow(MarkItem item);
   void Drop(MarkItem item);
   // Counts a small object: when it leaves the queues, or is never queued.
   void Count(MarkItem item);
@@ -102,7 +117,6 @@ class MarkWorker final : public PointerVisitor {
   // ---- Scanning: scan.cc. Each word that may be a pointer becomes a
   // candidate.
   static void Prefetch(MarkItem item);
-  void Scan(MarkItem item);
   void ScanWithoutCounting(MarkItem item);
   void ScanBitmapObject(MarkItem item);
   void ScanHeaderObject(MarkItem item);
@@ -125,11 +139,11 @@ class MarkWorker final : public PointerVisitor {
   const Atomic<uint64_t>* const page_info_;
   bool parallel_ = false;
 
-  uint32_t candidate_head_ = 0;
-  uint32_t candidate_tail_ = 0;
+  uint32_t filled_block_ = 0;
+  uint32_t candidate_counts_[2] = {};
   uint32_t object_head_ = 0;
   uint32_t object_tail_ = 0;
-  Candidate candidates_[kCandidateRing] = {};
+  Candidate candidates_[2][kMaxBlock] = {};
   MarkItem objects_[kObjectRing] = {};
 
   MarkStats stats_;

@@ -25,31 +25,7 @@ namespace {
 
 constexpr uint64_t kWord = sizeof(uint64_t);
 
-// The pointer bitmap of the page that `a` lies on.
-const Atomic<uint64_t>* BitmapOfPage(Addr a) {
-  return (a.AlignDown(kPageSize) +
-          ByteCount(kPageSize - mheap::kPointerBitmapBytes))
-      .as<const Atomic<uint64_t>>();
-}
-
-uint32_t WordInPage(Addr a) {
-  return static_cast<uint32_t>(a.value() % kPageSize / kWord);
-}
-
 }  // namespace
-
-void MarkWorker::Prefetch(MarkItem item) {
-  const Addr a = item.address();
-  __builtin_prefetch(a.pointer());
-  if (item.kind() == MarkItem::kPointerBitmap) {
-    __builtin_prefetch(BitmapOfPage(a) + WordInPage(a) / 64);
-  }
-}
-
-void MarkWorker::Scan(MarkItem item) {
-  if (ABSL_PREDICT_TRUE(item.kind() != MarkItem::kLargeSlice)) Count(item);
-  ScanWithoutCounting(item);
-}
 
 void MarkWorker::ScanWithoutCounting(MarkItem item) {
   source_ = item.address();
@@ -69,24 +45,6 @@ void MarkWorker::ScanWithoutCounting(MarkItem item) {
     case MarkItem::kNoScan:  // never queued
       break;
   }
-}
-
-void MarkWorker::ScanPointerBits(const uint64_t* words, uint64_t bits) {
-  for (; bits != 0; bits &= bits - 1) {
-    Find(LoadWordRelaxed(words + std::countr_zero(bits)));
-  }
-}
-
-void MarkWorker::ScanBitmapObject(MarkItem item) {
-  const Addr slot = item.address();
-  const uint32_t words = item.record().slot_size / kWord;
-  const uint32_t first = WordInPage(slot);
-  const uint32_t shift = first % 64;
-  const Atomic<uint64_t>* bitmap = BitmapOfPage(slot) + first / 64;
-  uint64_t bits = bitmap[0].LoadRelaxed() >> shift;
-  if (shift + words > 64) bits |= bitmap[1].LoadRelaxed() << (64 - shift);
-  stats_.scanned_bytes += item.record().slot_size;
-  ScanPointerBits(slot.as<const uint64_t>(), bits & LowMask(words));
 }
 
 void MarkWorker::ScanHeaderObject(MarkItem item) {
