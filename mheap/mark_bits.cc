@@ -39,6 +39,8 @@ struct alignas(64) MarkBitArenas::Arena {
     taken.StoreRelaxed(0);
   }
 
+  void CheckInvariants() const;
+
   bool HasHandedOut(const MarkWord* bits) const {
     const uintptr_t address = reinterpret_cast<uintptr_t>(bits);
     const uintptr_t first = reinterpret_cast<uintptr_t>(words);
@@ -71,6 +73,7 @@ MarkWord* MarkBitArenas::AllocateSlow(uint64_t words) {
   if (fresh == nullptr) return nullptr;
   MarkWord* bits = fresh->TryAllocate(words);
   fresh->older = arena;
+  if (arena == nullptr) next_oldest_ = fresh;
   // Release, pairs with the acquire in NewMarkBits.
   next_.StoreRelease(fresh);
   return bits;
@@ -98,20 +101,19 @@ MarkBitArenas::Arena* MarkBitArenas::TakeArena() {
 
 void MarkBitArenas::Rotate() {
   MutexLock lock(mutex_);
-  if (previous_ != nullptr) {
-    Arena* last = previous_;
-    while (last->older != nullptr) last = last->older;
-    last->older = free_;
-    free_ = previous_;
+  if (previous_.newest != nullptr) {
+    previous_.oldest->older = free_;
+    free_ = previous_.newest;
   }
   previous_ = current_;
-  current_ = next_.LoadRelaxed();
+  current_ = {next_.LoadRelaxed(), next_oldest_};
   next_.StoreRelaxed(nullptr);
 }
 
 bool MarkBitArenas::IsLive(const MarkWord* bits) const {
   MutexLock lock(mutex_);
-  for (const Arena* list : {next_.LoadRelaxed(), current_, previous_}) {
+  for (const Arena* list :
+       {next_.LoadRelaxed(), current_.newest, previous_.newest}) {
     for (; list != nullptr; list = list->older) {
       if (list->HasHandedOut(bits)) return true;
     }
@@ -119,25 +121,33 @@ bool MarkBitArenas::IsLive(const MarkWord* bits) const {
   return false;
 }
 
+void MarkBitArenas::Arena::CheckInvariants() const {
+  for (uint64_t i = TakenWords(); i < kArenaWords; ++i) {
+    TRICOLOR_CHECK(
+        words[i].LoadRelaxed() == 0,
+        "mark-bit arena %p: word %llu is %#llx, never handed out (of %llu), "
+        "expected 0 [INV-MHEAP-MARKARENAS]",
+        static_cast<const void*>(this), static_cast<unsigned long long>(i),
+        static_cast<unsigned long long>(words[i].LoadRelaxed()),
+        static_cast<unsigned long long>(TakenWords()));
+  }
+}
+
 void MarkBitArenas::CheckInvariants() const {
   MutexLock lock(mutex_);
   uint64_t found = 0;
-  for (const Arena* list : {next_.LoadRelaxed(), current_, previous_, free_}) {
+  for (const Arena* list :
+       {next_.LoadRelaxed(), current_.newest, previous_.newest, free_}) {
+    // A cycle ends the walk with too many.
     for (; list != nullptr && found <= arenas(); list = list->older) {
       ++found;
-      for (uint64_t i = list->TakenWords(); i < kArenaWords; ++i) {
-        TRICOLOR_CHECK(
-            list->words[i].LoadRelaxed() == 0,
-            "mark-bit arena %p: word %llu is %#llx, never handed "
-            "out (of %llu), expected 0",
-            static_cast<const void*>(list), static_cast<unsigned long long>(i),
-            static_cast<unsigned long long>(list->words[i].LoadRelaxed()),
-            static_cast<unsigned long long>(list->TakenWords()));
-      }
+      // A free arena is cleared when it is taken again.
+      list->CheckInvariants();
     }
   }
   TRICOLOR_CHECK(found == arenas(),
-                 "mark-bit arenas %p: %llu%s on the lists, %llu obtained",
+                 "mark-bit arenas %p: %llu%s on the lists, %llu obtained "
+                 "[INV-MHEAP-MARKARENAS]",
                  static_cast<const void*>(this),
                  static_cast<unsigned long long>(found),
                  found > arenas() ? " or more" : "",

@@ -56,15 +56,15 @@ class MarkBitArenas {
   }
 
   // Once a cycle, when every span has been swept and before marking starts.
-  // Go: nextMarkBitArenaEpoch.
+  // Takes constant time. Go: nextMarkBitArenaEpoch.
   void Rotate();
 
   // Whether `bits` lies in the used part of an arena that is not free.
   bool IsLive(const MarkWord* bits) const;
   // Arenas obtained from memory so far, free ones included.
   uint64_t arenas() const { return arenas_.LoadRelaxed(); }
-  // Fatal when an arena is on no list, on a list twice, or not clean beyond
-  // what it has handed out.
+  // Fatal when an arena is not on just one list (INV-MHEAP-MARKARENAS), or not
+  // clean beyond what it has handed out.
   void CheckInvariants() const;
 
  private:
@@ -72,15 +72,23 @@ class MarkBitArenas {
 
   struct Arena;
 
+  // Arenas linked from the newest to the oldest.
+  struct List {
+    Arena* newest = nullptr;
+    Arena* oldest = nullptr;  // meaningful unless the list is empty
+  };
+
   MarkWord* AllocateSlow(uint64_t words) ABSL_LOCKS_EXCLUDED(mutex_);
   Arena* TakeArena() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   PersistentAlloc& memory_;
   mutable Mutex mutex_{LockRank::kMarkBitArenas};
-  // The arena that bitmaps are cut from; it links the older ones of its epoch.
+  // The arena that bitmaps are cut from, newest of its epoch. Written under the
+  // lock.
   Atomic<Arena*> next_;
-  Arena* current_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  Arena* previous_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Arena* next_oldest_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  List current_ ABSL_GUARDED_BY(mutex_);
+  List previous_ ABSL_GUARDED_BY(mutex_);
   Arena* free_ ABSL_GUARDED_BY(mutex_) = nullptr;
   Atomic<uint64_t> arenas_;
 };

@@ -4,11 +4,9 @@
 #include "tricolor/mheap/mark_bits.h"
 
 #include <cstdint>
-#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <random>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -16,17 +14,10 @@
 #include "tricolor/base/bits.h"
 #include "tricolor/base/persistent_alloc.h"
 #include "tricolor/base/sys/fake_os_memory.h"
+#include "tricolor/base/test_random.h"
 
 namespace tricolor::mheap {
 namespace {
-
-uint64_t Seed() {
-  const char* text = std::getenv("TRICOLOR_TEST_SEED");
-  const uint64_t seed =
-      text == nullptr ? 20260102 : std::strtoull(text, nullptr, 10);
-  ::testing::Test::RecordProperty("seed", std::to_string(seed));
-  return seed;
-}
 
 constexpr uint32_t kWholeArena = MarkBitArenas::kMaxObjects;
 
@@ -129,7 +120,7 @@ TEST_F(MarkBitArenasTest, ArenasAreUsedAgainAndAreZeroThen) {
 }
 
 TEST_F(MarkBitArenasTest, NeverHandsOutWordsThatAreStillInUse) {
-  std::mt19937_64 random(Seed());
+  std::mt19937_64 random(TestSeed());
   // Start to end of each live bitmap, with the rotations it has seen.
   struct Bitmap {
     MarkWord* end;

@@ -62,10 +62,15 @@ bool ScheduleExplorer::RunOnce(Result& result) {
   schedule_.clear();
   scenario_.reset();
   scenario_ = factory_();
+  // All are there before the first one runs and looks for the others.
   threads_.clear();
-  for (int t = 0; t < scenario_->threads(); ++t) {
+  const int count = scenario_->threads();
+  for (int t = 0; t < count; ++t) {
     threads_.push_back(std::make_unique<Thread>());
-    threads_.back()->thread = std::thread([this, t] { ThreadMain(t); });
+  }
+  for (int t = 0; t < count; ++t) {
+    threads_[static_cast<size_t>(t)]->thread =
+        std::thread([this, t] { ThreadMain(t); });
   }
   threads_[static_cast<size_t>(PickNext(-1))]->turn.release();
   done_.acquire();

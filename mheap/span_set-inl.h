@@ -167,7 +167,8 @@ MSpan* BasicSpanSet<Traits>::Pop() {
   // counted.
   Block* block = FindBlock(head / kBlockEntries);
   TRICOLOR_CHECK(block != nullptr,
-                 "span set %p: entry %u claimed, its block is not linked",
+                 "span set %p: entry %u claimed, its block is not linked "
+                 "[INV-MHEAP-SPANSET-2]",
                  static_cast<void*>(this), head);
   Atomic<MSpan*>& entry = block->entries[head % kBlockEntries];
   // Acquire, pairs with the release in Push. The pusher may still be between
@@ -237,12 +238,15 @@ void BasicSpanSet<Traits>::CheckBlock(uint32_t k, uint32_t head,
   Block* block = FindBlock(k);
   const uint64_t first = uint64_t{k} * kBlockEntries;
   if (first + kBlockEntries <= head) {
-    TRICOLOR_CHECK(
-        block == nullptr, "span set %p: block %u at %p is linked, all popped",
-        static_cast<const void*>(this), k, static_cast<void*>(block));
+    TRICOLOR_CHECK(block == nullptr,
+                   "span set %p: block %u at %p is linked, all popped "
+                   "[INV-MHEAP-SPANSET-2]",
+                   static_cast<const void*>(this), k,
+                   static_cast<void*>(block));
     return;
   }
-  TRICOLOR_CHECK(block != nullptr, "span set %p: block %u is not linked",
+  TRICOLOR_CHECK(block != nullptr,
+                 "span set %p: block %u is not linked [INV-MHEAP-SPANSET-2]",
                  static_cast<const void*>(this), k);
   const uint64_t popped = head > first ? head - first : 0;
   TRICOLOR_CHECK(block->popped.LoadRelaxed() == popped,
@@ -252,7 +256,8 @@ void BasicSpanSet<Traits>::CheckBlock(uint32_t k, uint32_t head,
   for (uint32_t i = 0; i < kBlockEntries; ++i) {
     const bool full = first + i >= head && first + i < tail;
     TRICOLOR_CHECK((block->entries[i].LoadRelaxed() != nullptr) == full,
-                   "span set %p: entry %llu is %p with head %u, tail %u",
+                   "span set %p: entry %llu is %p with head %u, tail %u "
+                   "[INV-MHEAP-SPANSET-1]",
                    static_cast<const void*>(this),
                    static_cast<unsigned long long>(first + i),
                    static_cast<void*>(block->entries[i].LoadRelaxed()), head,
@@ -266,11 +271,14 @@ void BasicSpanSet<Traits>::CheckInvariants() {
   const uint64_t index = head_tail_.LoadAcquire();
   const uint32_t head = HeadOf(index);
   const uint32_t tail = TailOf(index);
-  TRICOLOR_CHECK(head <= tail, "span set %p: head %u is beyond tail %u",
+  TRICOLOR_CHECK(head <= tail,
+                 "span set %p: head %u is beyond tail %u "
+                 "[INV-MHEAP-SPANSET-3]",
                  static_cast<void*>(this), head, tail);
   const uint64_t used = (uint64_t{tail} + kBlockEntries - 1) / kBlockEntries;
   TRICOLOR_CHECK(linked_ == used,
-                 "span set %p: %u blocks linked, tail %u needs %llu",
+                 "span set %p: %u blocks linked, tail %u needs %llu "
+                 "[INV-MHEAP-SPANSET-2]",
                  static_cast<void*>(this), linked_, tail,
                  static_cast<unsigned long long>(used));
   for (uint32_t k = 0; k < linked_; ++k) CheckBlock(k, head, tail);

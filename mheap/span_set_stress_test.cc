@@ -64,7 +64,7 @@ TYPED_TEST_SUITE(SpanSetStressTest, AllTraits);
 
 constexpr uint32_t kPushers = 2;
 constexpr uint32_t kPoppers = 2;
-constexpr uint32_t kItemsEach = 10000;
+constexpr uint32_t kItemsEach = 4000;
 
 // One round: everything that is pushed is popped meanwhile.
 template <typename Set>
@@ -138,7 +138,7 @@ TYPED_TEST(SpanSetStressTest, EachSpanIsPoppedOnceAndInOrder) {
 TYPED_TEST(SpanSetStressTest, SpansWanderBetweenSetsThatShareBlocks) {
   constexpr uint32_t kSets = 3;
   constexpr uint32_t kItems = 7;
-  constexpr uint32_t kHops = 100000;
+  constexpr uint32_t kHops = 40000;
   constexpr uint32_t kThreads = 4;
   typename TestFixture::Set sets[kSets] = {
       typename TestFixture::Set(this->pool_),
@@ -181,7 +181,7 @@ TYPED_TEST(SpanSetStressTest, SpansWanderBetweenSetsThatShareBlocks) {
 TYPED_TEST(SpanSetStressTest, RefusedPushesLeaveTheSetWhole) {
   typename TestFixture::Set set(this->pool_);
   this->os_.FailRandomly(1, 0.9);
-  constexpr uint32_t kTries = 100000;
+  constexpr uint32_t kTries = 30000;
   Atomic<uint32_t> pushed;
   Atomic<uint32_t> popped;
   Atomic<uint32_t> pushing(kPushers);

@@ -4,29 +4,21 @@
 #include "tricolor/mheap/span_set.h"
 
 #include <cstdint>
-#include <cstdlib>
 #include <deque>
 #include <random>
-#include <string>
 
 #include "gtest/gtest.h"
+#include "tricolor/base/bits.h"
+#include "tricolor/base/lf_stack.h"
 #include "tricolor/base/persistent_alloc.h"
 #include "tricolor/base/sys/fake_os_memory.h"
+#include "tricolor/base/test_random.h"
 #include "tricolor/mheap/span_set_testing.h"
 
 namespace tricolor::mheap {
 namespace {
 
 using Peer = SpanSetTestPeer;
-
-// The seed of random tests: TRICOLOR_TEST_SEED, or a fixed one.
-uint64_t Seed() {
-  const char* text = std::getenv("TRICOLOR_TEST_SEED");
-  const uint64_t seed =
-      text == nullptr ? 20260101 : std::strtoull(text, nullptr, 10);
-  ::testing::Test::RecordProperty("seed", std::to_string(seed));
-  return seed;
-}
 
 template <typename Traits>
 class SpanSetTest : public ::testing::Test {
@@ -154,7 +146,7 @@ TYPED_TEST(SpanSetTest, SetsShareTheBlocksOfAPool) {
 }
 
 TYPED_TEST(SpanSetTest, AgreesWithADequeOnRandomOperations) {
-  std::mt19937_64 random(Seed());
+  std::mt19937_64 random(TestSeed());
   std::deque<MSpan*> model;
   uint64_t next = 0;
   // Waves of mostly pushes and mostly pops.
@@ -177,7 +169,7 @@ TYPED_TEST(SpanSetTest, AgreesWithADequeOnRandomOperations) {
 
 // ---- The OS refuses.
 
-// Pushes and pops `rounds` blocks' worth beside a model; the OS may refuse.
+// Pushes `entries` spans and pops a third meanwhile; the OS may refuse.
 template <typename Traits>
 void PushAndPopUnderRefusals(FakeOsMemory& os, uint64_t entries) {
   PersistentAlloc memory(os);
@@ -200,9 +192,15 @@ void PushAndPopUnderRefusals(FakeOsMemory& os, uint64_t entries) {
 }
 
 TYPED_TEST(SpanSetTest, SurvivesTheRefusalOfEachOsCall) {
-  // A chunk of memory holds fewer than 512 blocks, so this needs several.
+  // Enough for the blocks to need three chunks of memory, of which each takes
+  // three calls. A third of what is pushed is popped at once.
+  constexpr uint64_t kEntries = TypeParam::kBlockEntries;
+  constexpr uint64_t kBlockSize =
+      AlignUp(128 + kEntries * sizeof(MSpan*), LfStack::kNodeAlignment);
+  constexpr uint64_t kBlocks =
+      3 * PersistentAlloc::kChunkSize.value() / kBlockSize;
   const uint64_t failures = ForEachOsFailure([](FakeOsMemory& os) {
-    PushAndPopUnderRefusals<TypeParam>(os, 1200 * TypeParam::kBlockEntries);
+    PushAndPopUnderRefusals<TypeParam>(os, kBlocks * 3 / 2 * kEntries);
   });
   EXPECT_GE(failures, 6u);
 }
