@@ -173,7 +173,7 @@ class PageAlloc {
   // Scavenging; page_alloc_scavenge.cc.
   AddrRange FindCandidate(uint32_t max_pages);
 
-  // Page numbers and summaries; page_alloc_check.cc.
+  // CheckInvariants; page_alloc_check.cc.
   class Checker;
 
   // Read by every Alloc and Free.

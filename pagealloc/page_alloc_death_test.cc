@@ -9,6 +9,7 @@
 #include "tricolor/base/units.h"
 #include "tricolor/pagealloc/page_alloc.h"
 #include "tricolor/pagealloc/page_alloc_fixture.h"
+#include "tricolor/pagealloc/page_alloc_tester.h"
 #include "tricolor/pagealloc/page_cache.h"
 #include "tricolor/pagealloc/window_os.h"
 
@@ -160,6 +161,29 @@ TEST_F(PageAllocDeathTest, TestHooksOutsideOfAddedMemory) {
   EXPECT_DEATH(t_.pages().SetChunkForTest(t_.At(3), {}, {}),
                "expected an added chunk");
   EXPECT_DEATH(t_.pages().ChunkForTest(t_.At(3)), "was never added");
+}
+
+// What fuzzing prints when it fails.
+TEST(PageAllocTesterDeathTest, PrintsTheOperationsAsATest) {
+  const auto fail = [] {
+    PageAllocTester t(64);
+    t.Record(true);
+    t.Grow(3, 2);
+    t.AllocAligned(5, 8);
+    t.RefillCache(1);
+    t.ReturnCandidate(false);
+    t.pages().Free(t.os().window().base + kChunkBytes * 3, PageCount(1));
+    t.Check();
+  };
+  EXPECT_DEATH(fail(),
+               "961 free pages.*the model has 960.*\n.*for a test:\n"
+               "  PageAllocTester t\\(64, ByteCount\\(4096\\), "
+               "ByteCount\\(2097152\\)\\);\n"
+               "  t.Grow\\(3, 2\\);\n"
+               "  t.AllocAligned\\(5, 8\\);\n"
+               "  t.FlushCache\\(1\\);\n"
+               "  t.RefillCache\\(1\\);\n"
+               "  t.ReturnCandidate\\(false\\);\n");
 }
 
 }  // namespace

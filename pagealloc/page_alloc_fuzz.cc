@@ -57,12 +57,12 @@ class Input {
   const uint8_t* const end_;
 };
 
-void Step(PageAllocTester& t, Input& in) {
-  // The arguments are read in the order in which they are written here.
+// The arguments are read in the order in which they are written here.
+
+void StepPages(PageAllocTester& t, Input& in, uint64_t kind) {
   uint64_t a = 0;
   uint64_t b = 0;
-  int cache = 0;
-  switch (in.Byte() % 16) {
+  switch (kind) {
     case 0:
       a = in.Chunk();
       return t.Grow(a, 1 + in.Byte() % 8);
@@ -83,10 +83,17 @@ void Step(PageAllocTester& t, Input& in) {
       a = in.Page();
       b = in.Byte() % 4;
       return t.Free(a, b, in.Few());
-    case 8:
+    default:
       a = in.Page();
       b = in.Word() % 1024;
       return t.Free(a, b, in.Many());
+  }
+}
+
+void StepCachesAndScavenging(PageAllocTester& t, Input& in, uint64_t kind) {
+  int cache = 0;
+  uint64_t a = 0;
+  switch (kind) {
     case 9:
       return t.RefillCache(in.Cache());
     case 10:
@@ -102,6 +109,15 @@ void Step(PageAllocTester& t, Input& in) {
     default:
       a = in.Byte();
       return a == 0xff ? t.ScavengeFailing(8) : t.ReturnCandidate(a % 2 == 0);
+  }
+}
+
+void Step(PageAllocTester& t, Input& in) {
+  const uint64_t kind = in.Byte() % 16;
+  if (kind < 9) {
+    StepPages(t, in, kind);
+  } else {
+    StepCachesAndScavenging(t, in, kind);
   }
 }
 
