@@ -440,7 +440,7 @@ TEST(PageAllocAlignedTest, JumpsOverGaps) {
 }
 
 TEST(PageAllocAlignedTest, AlignmentBeyondTheAddressSpace) {
-  TestPages t({{1, {}}});
+  TestPages t({ChunkState{1}});
   EXPECT_EQ(AllocAligned(t, 1, uint64_t{1} << 63), kNothing);
   EXPECT_EQ(AllocAligned(t, 1, uint64_t{1} << 51), kNothing);
 }

@@ -181,7 +181,7 @@ TEST(AllocToCacheTest, AFullAllocatorGivesAnEmptyCache) {
 }
 
 TEST(AllocToCacheTest, GrowthBelowIsUsedNext) {
-  TestPages t({{8, {}}});
+  TestPages t({ChunkState{8}});
   EXPECT_EQ(t.pages().AllocToCache().base(), t.At(8));
   ASSERT_TRUE(t.Grow(2, 1));
   EXPECT_EQ(t.pages().AllocToCache().base(), t.At(2));

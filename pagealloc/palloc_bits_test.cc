@@ -27,7 +27,7 @@ class Plain {
 
   uint32_t Ones(uint32_t first, uint32_t count) const {
     uint32_t n = 0;
-    for (uint32_t i = first; i < first + count; ++i) n += bits_[i] ? 1 : 0;
+    for (uint32_t i = first; i < first + count; ++i) n += bits_[i] ? 1u : 0u;
     return n;
   }
   // The length of the run of zeros from `i` on.
