@@ -59,14 +59,24 @@ consteval FixedLayout FixedLayoutFor(const TypeInfo& type,
   return fixed;
 }
 
-// The end of a run; out of line, so that the caller's path is a bump and a
-// jump that is not taken.
-template <FixedLayout kLayout>
-ABSL_ATTRIBUTE_NOINLINE void* AllocateFixedSlow(MCache& cache,
-                                                const TypeInfo& type) {
+// A small object that has a slot to itself. `slow(span_class, pointer_bits)` is
+// called when the run has ended, and returns what MCache::AllocateSlow of the
+// same arguments does; it should be out of line.
+template <FixedLayout kLayout, typename Slow>
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void* AllocateFixedSlot(
+    MCache& cache, const TypeInfo& type, const Slow& slow) {
+  static_assert(!kLayout.large);
   constexpr auto kClass = mheap::SpanClass::FromIndex(kLayout.span_class);
-  void* slot = cache.AllocateSlow(kClass, kLayout.pointer_bits);
-  if (slot == nullptr) return nullptr;
+  void* slot = cache.TryAllocate(kClass, kLayout.slot_bytes);
+  if (ABSL_PREDICT_FALSE(slot == nullptr)) {
+    slot = slow(kClass, kLayout.pointer_bits);
+    if (slot == nullptr) return nullptr;
+  } else if constexpr (kClass.kind() == mheap::SpanKind::kPointerBitmap) {
+    if (ABSL_PREDICT_FALSE(
+            !cache.RunHasPointerBits(kClass, kLayout.pointer_bits))) {
+      WritePointerBits(slot, kLayout.slot_bytes, kLayout.pointer_bits);
+    }
+  }
   if constexpr (kClass.kind() == mheap::SpanKind::kTypeHeader) {
     WriteTypeHeader(slot, type);
   }
@@ -83,20 +93,10 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void* AllocateFixed(MCache& cache,
   } else if constexpr (kLayout.tiny_size != 0) {
     return cache.AllocateTiny(kLayout.tiny_size, kLayout.tiny_align);
   } else {
-    constexpr auto kClass = mheap::SpanClass::FromIndex(kLayout.span_class);
-    void* slot = cache.TryAllocate(kClass, kLayout.slot_bytes);
-    if (ABSL_PREDICT_FALSE(slot == nullptr)) {
-      return AllocateFixedSlow<kLayout>(cache, type);
-    }
-    if constexpr (kClass.kind() == mheap::SpanKind::kPointerBitmap) {
-      if (ABSL_PREDICT_FALSE(
-              !cache.RunHasPointerBits(kClass, kLayout.pointer_bits))) {
-        WritePointerBits(slot, kLayout.slot_bytes, kLayout.pointer_bits);
-      }
-    } else if constexpr (kClass.kind() == mheap::SpanKind::kTypeHeader) {
-      WriteTypeHeader(slot, type);
-    }
-    return static_cast<char*>(slot) + kLayout.payload_offset;
+    return AllocateFixedSlot<kLayout>(
+        cache, type, [&cache](mheap::SpanClass c, uint64_t pointer_bits) {
+          return cache.AllocateSlow(c, pointer_bits);
+        });
   }
 }
 

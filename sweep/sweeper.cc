@@ -258,8 +258,9 @@ PageCount Sweeper::ReclaimWords(ProcessorCache& processor, uint64_t first) {
       // Only a span in use that this sweep has not reached has generation sg-2:
       // one that is freed or reused meanwhile has been swept.
       if (span == nullptr || span->state() != SpanState::kInUse) continue;
-      if (span->TryAcquireForSweep(sg))
+      if (span->TryAcquireForSweep(sg)) {
         freed += SweepAcquired(processor, *span);
+      }
     }
   }
   End();

@@ -59,6 +59,15 @@ constexpr TypeInfo kTypes[] = {
     {.size = 100000, .align = 8, .tracing = Tracing::kConservative},
 };
 
+// Calls check(i) for all bytes of an object, or enough of a large one's.
+template <typename Check>
+void ForBytes(size_t bytes, const Check& check) {
+  constexpr size_t kEnds = 64;
+  for (size_t i = 0; i < bytes; i += i < kEnds || i + kEnds >= bytes ? 1 : 61) {
+    check(i);
+  }
+}
+
 mheap::MHeapOptions HeapOptions() {
   mheap::MHeapOptions options = mcentral::TestHeapOptions();
   options.max_mapped = ByteCount(8 << 20);
@@ -92,10 +101,7 @@ Simulation::Simulation(Choices& choices, int processors)
   }
 }
 
-Simulation::~Simulation() {
-  if (marking_) EndMark();
-  CheckQuiescent();
-}
+Simulation::~Simulation() { CheckQuiescent(); }
 
 void Simulation::Step() {
   const uint32_t choice = choices_.Below(64);
@@ -141,8 +147,7 @@ void Simulation::Step() {
     case 59:
       return MarkConservatively();
     case 60:
-      if (!marking_) CheckQuiescent();
-      return;
+      return CheckQuiescent();
     default:
       return Allocate();
   }
@@ -225,10 +230,10 @@ void Simulation::CheckNew(const Object& object, const TypeInfo& type,
                    object.address, address, bytes);
   }
   const auto* memory = reinterpret_cast<const unsigned char*>(object.address);
-  for (size_t i = 0; i < object.bytes; ++i) {
+  ForBytes(object.bytes, [&](size_t i) {
     TRICOLOR_CHECK(memory[i] == 0, "new object %zx is not zero at byte %zu",
                    object.address, i);
-  }
+  });
   TRICOLOR_CHECK(object.address % type.align == 0, "object %zx aligned to %zu",
                  object.address, type.align);
   const MSpan* span = t_.heap.HeapSpanOf(Addr(object.address));
@@ -250,11 +255,11 @@ void Simulation::CheckNew(const Object& object, const TypeInfo& type,
 
 void Simulation::CheckWhole(const Object& object) {
   const auto* memory = reinterpret_cast<const unsigned char*>(object.address);
-  for (size_t i = 0; i < object.bytes; ++i) {
+  ForBytes(object.bytes, [&](size_t i) {
     TRICOLOR_CHECK(memory[i] == object.tag,
                    "byte %zu of object %zx is %02x, expected %02x", i,
                    object.address, memory[i], object.tag);
-  }
+  });
   if (object.weak != nullptr) {
     TRICOLOR_CHECK(object.weak->serial.LoadAcquire() == object.serial,
                    "weak handle of the live object %zx is dead",
@@ -469,6 +474,7 @@ void Simulation::Bury(const Object& object) {
 // ---- Checks.
 
 void Simulation::CheckQuiescent() {
+  EndMark();
   FlushAll();
   for (auto& p : processors_) p->cache->CheckInvariants();
   for (auto& p : processors_) p->cache->ReleaseAll();

@@ -48,7 +48,7 @@ class Simulation final : private mcache::AllocationObserver,
 
   // One operation.
   void Step();
-  // Ends the sweep and checks everything that must be true then.
+  // Ends the cycle and the sweep, and checks everything that must be true then.
   void CheckQuiescent();
 
   uint64_t objects_allocated() const { return objects_allocated_; }
@@ -87,7 +87,7 @@ class Simulation final : private mcache::AllocationObserver,
   void BeginMark();
   void MarkSome();
   void MarkConservatively();
-  void EndMark();
+  void EndMark();  // if a cycle marks
   void StopTheWorldCycle();
 
   std::unique_ptr<Processor> NewProcessor();

@@ -29,10 +29,10 @@ class SimulationTest : public testing::TestWithParam<int> {};
 TEST_P(SimulationTest, NoSlotIsHandedOutTwiceAndNoneIsLost) {
   RandomChoices choices(TestSeed());
   Simulation simulation(choices, GetParam());
-  for (int i = 0; i < 2500; ++i) simulation.Step();
+  for (int i = 0; i < 1500; ++i) simulation.Step();
   simulation.CheckQuiescent();
-  EXPECT_GT(simulation.objects_allocated(), 4000u);
-  EXPECT_GT(simulation.cycles(), 20u);
+  EXPECT_GT(simulation.objects_allocated(), 2000u);
+  EXPECT_GT(simulation.cycles(), 10u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Processors, SimulationTest,
