@@ -1,0 +1,247 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/cleanup.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tricolor/runtime/heap.h"
+#include "tricolor/runtime/runtime_testing.h"
+
+namespace tricolor::runtime {
+namespace {
+
+HeapOptions ByHand() {
+  HeapOptions options = ExactOptions();
+  options.cleanup_thread = false;
+  return options;
+}
+
+void WaitFor(const std::atomic<int>& count, int wanted) {
+  while (count < wanted) std::this_thread::yield();
+}
+
+TEST(CleanupTest, RunsOnceAfterTheObjectIsDead) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  int runs = 0;
+  Root<Node> root(mutator, mutator.New<Node>());
+  AddCleanup(root.get(), [&runs] { ++runs; });
+  heap.Collect();
+  EXPECT_EQ(heap.RunCleanups(), 0U);
+  root = nullptr;
+  heap.Collect();
+  EXPECT_EQ(runs, 0);
+  EXPECT_EQ(heap.RunCleanups(), 1U);
+  EXPECT_EQ(runs, 1);
+  heap.Collect();
+  EXPECT_EQ(heap.RunCleanups(), 0U);
+}
+
+TEST(CleanupTest, ManyOfOneObjectRunInTheOrderOfAdding) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  std::vector<int> order;
+  Node* node = mutator.New<Node>();
+  for (int i = 0; i < 10; ++i) {
+    AddCleanup(
+        node, [&order](int k) { order.push_back(k); }, i);
+  }
+  heap.Collect();
+  EXPECT_EQ(heap.RunCleanups(), 10U);
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+}
+
+TEST(CleanupTest, TakesArgumentsThatCanOnlyBeMoved) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  std::string seen;
+  AddCleanup(
+      mutator.New<Node>(),
+      [&seen](std::unique_ptr<std::string> s) { seen = *s; },
+      std::make_unique<std::string>("moved"));
+  AddCleanup(mutator.New<Large>(),
+             [&seen, p = std::make_unique<int>(1)] { seen += *p == 1; });
+  heap.Collect();
+  EXPECT_EQ(heap.RunCleanups(), 2U);
+  EXPECT_NE(seen.find("moved"), std::string::npos);
+}
+
+TEST(CleanupTest, WeakPointersAreNullBefore) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  for (int i = 0; i < 100; ++i) {
+    Node* node = mutator.New<Node>();
+    AddCleanup(node,
+               [weak = Weak<Node>(node)] { EXPECT_TRUE(weak.expired()); });
+  }
+  heap.Collect();
+  EXPECT_EQ(heap.RunCleanups(), 100U);
+}
+
+TEST(CleanupTest, StopTakesItOff) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  int runs = 0;
+  Root<Node> root(mutator, mutator.New<Node>());
+  auto token = std::make_shared<int>(0);
+  Cleanup first = AddCleanup(root.get(), [&runs, token] { runs += 1; });
+  Cleanup second = AddCleanup(root.get(), [&runs, token] { runs += 10; });
+  EXPECT_EQ(token.use_count(), 3);
+  EXPECT_TRUE(first.Stop());
+  EXPECT_EQ(token.use_count(), 2);
+  EXPECT_FALSE(first.Stop());
+  EXPECT_FALSE(Cleanup().Stop());
+  root = nullptr;
+  heap.Collect();
+  EXPECT_FALSE(second.Stop());
+  EXPECT_EQ(heap.RunCleanups(), 1U);
+  EXPECT_EQ(runs, 10);
+  EXPECT_FALSE(second.Stop());
+  EXPECT_EQ(token.use_count(), 1);
+}
+
+TEST(CleanupTest, StoppedRecordsAreReusedWithoutConfusingOldHandles) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  Root<Node> root(mutator, mutator.New<Node>());
+  int runs = 0;
+  std::vector<Cleanup> old;
+  for (int i = 0; i < 1000; ++i) {
+    Cleanup cleanup = AddCleanup(root.get(), [&runs] { ++runs; });
+    for (Cleanup& other : old) ASSERT_FALSE(other.Stop());
+    ASSERT_TRUE(cleanup.Stop());
+    if (i % 100 == 0) old.push_back(cleanup);
+  }
+  AddCleanup(root.get(), [&runs] { ++runs; });
+  for (Cleanup& other : old) EXPECT_FALSE(other.Stop());
+  root = nullptr;
+  heap.Collect();
+  EXPECT_EQ(heap.RunCleanups(), 1U);
+}
+
+TEST(CleanupTest, ExceptionsAreReportedInOneLine) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  int runs = 0;
+  Node* node = mutator.New<Node>();
+  AddCleanup(node, [] { throw std::runtime_error("the sky fell"); });
+  AddCleanup(node, [] { throw 7; });
+  AddCleanup(node, [&runs] { ++runs; });
+  heap.Collect();
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(heap.RunCleanups(), 3U);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "tricolor: a cleanup threw an exception: the sky fell\n"
+            "tricolor: a cleanup threw an exception\n");
+  EXPECT_EQ(runs, 1);
+}
+
+TEST(CleanupTest, TheExecutorRunsThemAttached) {
+  Heap heap(ExactOptions());
+  Mutator mutator(heap);
+  std::atomic<int> runs{0};
+  for (int i = 0; i < 1000; ++i) {
+    AddCleanup(mutator.New<Node>(), [&heap, &runs] {
+      Mutator* own = Mutator::Current(heap);
+      EXPECT_NE(own, nullptr);
+      EXPECT_NE(own->New<Node>(), nullptr);
+      ++runs;
+    });
+  }
+  heap.Collect();
+  Mutator::NativeScope native(mutator);
+  WaitFor(runs, 1000);
+}
+
+TEST(CleanupTest, TheExecutorMayCollect) {
+  Heap heap(ExactOptions());
+  Mutator mutator(heap);
+  std::atomic<int> runs{0};
+  AddCleanup(mutator.New<Node>(), [&] {
+    heap.Collect();
+    ++runs;
+  });
+  heap.Collect();
+  Mutator::NativeScope native(mutator);
+  WaitFor(runs, 1);
+}
+
+TEST(CleanupTest, MayHoldRoots) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  Root<Node> partner(mutator, mutator.New<Node>(uint64_t{8}));
+  uint64_t seen = 0;
+  AddCleanup(mutator.New<Node>(), [partner, &seen] { seen = partner->value; });
+  partner = nullptr;
+  heap.Collect();
+  EXPECT_EQ(heap.RunCleanups(), 1U);
+  EXPECT_EQ(seen, 8U);
+  heap.Collect();
+  EXPECT_EQ(heap.ReadMemStats().heap_objects, 0U);
+}
+
+TEST(CleanupTest, AreDroppedWithTheHeap) {
+  auto token = std::make_shared<int>(0);
+  bool ran = false;
+  for (const bool thread : {false, true}) {
+    HeapOptions options = ExactOptions();
+    options.cleanup_thread = thread;
+    Heap heap(options);
+    Mutator mutator(heap);
+    Root<Node> root(mutator, mutator.New<Node>());
+    AddCleanup(root.get(), [token, &ran] { ran = true; });
+    // Dropped although it holds an object of the heap.
+    AddCleanup(root.get(), [token, root] {});
+    EXPECT_EQ(token.use_count(), 3);
+  }
+  EXPECT_FALSE(ran);
+  EXPECT_EQ(token.use_count(), 1);
+}
+
+// Objects with cleanups die on several threads; some are stopped in time. Every
+// cleanup is either run once or stopped.
+TEST(CleanupTest, EachIsRunOrStoppedButNotBoth) {
+  HeapOptions options = QuietOptions();
+  options.gc_percent = 100;
+  options.min_heap_bytes = 256 << 10;
+  Heap heap(options);
+  std::atomic<int> runs{0};
+  std::atomic<int> stopped{0};
+  std::atomic<int> added{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      Mutator mutator(heap);
+      Random random(static_cast<uint64_t>(t));
+      std::vector<Cleanup> pending(16);
+      for (int i = 0; i < 3000; ++i) {
+        Cleanup& slot = pending[random.Below(pending.size())];
+        if (slot.Stop()) ++stopped;
+        slot = AddCleanup(mutator.New<Node>(), [&runs] { ++runs; });
+        ++added;
+        for (int k = 0; k < 5; ++k) mutator.New<Leaf>();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  heap.Collect();
+  WaitFor(runs, added - stopped);
+  heap.Collect();
+  heap.RunCleanups();
+  EXPECT_EQ(runs + stopped, added);
+  EXPECT_GT(runs, 0);
+  EXPECT_GT(stopped, 0);
+  heap.CheckInvariants();
+}
+
+}  // namespace
+}  // namespace tricolor::runtime

@@ -1,0 +1,211 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// How large a heap becomes: triggers, goals, limits, and the end of memory.
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tricolor/runtime/heap.h"
+#include "tricolor/runtime/runtime_testing.h"
+
+namespace tricolor::runtime {
+namespace {
+
+TEST(HeapLimitTest, GarbageStaysBoundedOver200Rounds) {
+  HeapOptions options = ExactOptions();
+  options.gc_percent = 100;
+  Heap heap(options);
+  Mutator mutator(heap);
+  Root<Node> list(mutator, MakeList(mutator, 10000));
+  uint64_t after_20 = 0;
+  for (int round = 0; round < 200; ++round) {
+    list = MakeList(mutator, 10000);
+    if (round == 20) after_20 = heap.ReadMemStats().heap_sys;
+  }
+  EXPECT_TRUE(ListIsIntact(list, 10000));
+  const MemStats stats = heap.ReadMemStats();
+  EXPECT_GT(stats.num_gc, 5U);
+  EXPECT_EQ(stats.num_forced_gc, 0U);
+  EXPECT_LE(stats.heap_sys, after_20 + (8 << 20));
+}
+
+TEST(HeapLimitTest, CollectionsStartNearTheGoal) {
+  for (const int percent : {50, 100, 400}) {
+    HeapOptions options = ExactOptions();
+    options.gc_percent = percent;
+    options.min_heap_bytes = 1 << 20;
+    Heap heap(options);
+    Mutator mutator(heap);
+    // 8 MiB live.
+    Root<Node> list(mutator, MakeList(mutator, (8 << 20) / sizeof(Node)));
+    heap.Collect();
+    const MemStats before = heap.ReadMemStats();
+    const uint64_t live = before.last_gc_heap_after;
+    EXPECT_GE(live, uint64_t{8} << 20);
+    const uint64_t goal = live + live * static_cast<uint64_t>(percent) / 100;
+    EXPECT_NEAR(static_cast<double>(before.next_gc), static_cast<double>(goal),
+                static_cast<double>(goal) / 50);
+    while (heap.ReadMemStats().num_gc == before.num_gc) {
+      for (int i = 0; i < 1000; ++i) mutator.New<Leaf>();
+    }
+    EXPECT_NEAR(static_cast<double>(heap.ReadMemStats().last_gc_heap_before),
+                static_cast<double>(goal), static_cast<double>(goal) / 20);
+  }
+}
+
+TEST(HeapLimitTest, NegativePercentTurnsTriggersOff) {
+  Heap heap(ExactOptions());
+  Mutator mutator(heap);
+  for (int i = 0; i < 200000; ++i) mutator.New<Leaf>();
+  EXPECT_EQ(heap.ReadMemStats().num_gc, 0U);
+  EXPECT_EQ(heap.SetGcPercent(100), -1);
+  EXPECT_EQ(heap.SetGcPercent(100), 100);
+  for (int i = 0; i < 1000; ++i) mutator.New<Leaf>();
+  EXPECT_EQ(heap.ReadMemStats().num_gc, 1U);
+  EXPECT_EQ(heap.SetGcPercent(-5), 100);
+  for (int i = 0; i < 200000; ++i) mutator.New<Leaf>();
+  EXPECT_EQ(heap.ReadMemStats().num_gc, 1U);
+}
+
+TEST(HeapLimitTest, MemoryLimitMakesCollectionsStartEarlier) {
+  constexpr int64_t kLimit = 32 << 20;
+  HeapOptions options = ExactOptions();
+  options.memory_limit = kLimit;
+  Heap heap(options);
+  EXPECT_EQ(heap.SetMemoryLimit(-1), kLimit);
+  Mutator mutator(heap);
+  Root<Node> list(mutator, MakeList(mutator, 10000));
+  for (int i = 0; i < 2000000; ++i) mutator.New<Leaf>();
+  const MemStats stats = heap.ReadMemStats();
+  EXPECT_GT(stats.num_gc, 2U);
+  EXPECT_LE(stats.sys - stats.heap_released, static_cast<uint64_t>(kLimit));
+  EXPECT_TRUE(ListIsIntact(list, 10000));
+  EXPECT_EQ(heap.SetMemoryLimit(INT64_MAX), kLimit);
+}
+
+TEST(HeapLimitTest, LimitBelowTheLiveHeapStillLetsTheProgramRun) {
+  HeapOptions options = ExactOptions();
+  options.memory_limit = 1 << 20;
+  Heap heap(options);
+  Mutator mutator(heap);
+  Root<Node> list(mutator, MakeList(mutator, 100000));
+  const uint64_t before = heap.ReadMemStats().num_gc;
+  for (int i = 0; i < 100000; ++i) mutator.New<Leaf>();
+  EXPECT_TRUE(ListIsIntact(list, 100000));
+  // 6.4 MB in steps of at least a sixteenth of the live 4 MB.
+  EXPECT_LT(heap.ReadMemStats().num_gc - before, 40U);
+}
+
+TEST(HeapLimitTest, FreeOsMemoryReleasesWhatIsFree) {
+  Heap heap(ExactOptions());
+  Mutator mutator(heap);
+  for (int i = 0; i < 40; ++i) mutator.New<Large>();
+  for (int i = 0; i < 100000; ++i) mutator.New<Leaf>();
+  heap.FreeOsMemory();
+  const MemStats stats = heap.ReadMemStats();
+  EXPECT_GE(stats.heap_sys, uint64_t{40} << 20);
+  EXPECT_LE(stats.heap_sys - stats.heap_released, uint64_t{1} << 20);
+  for (int i = 0; i < 20; ++i) {
+    Large* large = mutator.New<Large>();
+    EXPECT_EQ(std::count(std::begin(large->bytes), std::end(large->bytes), 0),
+              sizeof large->bytes);
+  }
+}
+
+TEST(HeapLimitTest, AFullHeapGivesNullAndWorksOnWhenRootsAreDropped) {
+  HeapOptions options = ExactOptions();
+  options.max_heap_bytes = 16 << 20;
+  Heap heap(options);
+  Mutator mutator(heap);
+  for (int round = 0; round < 3; ++round) {
+    Root<Node> list(mutator, nullptr);
+    size_t length = 0;
+    for (;; ++length) {
+      Node* node = mutator.New<Node>(length);
+      if (node == nullptr) break;
+      node->next = list.get();
+      list = node;
+    }
+    EXPECT_GT(length, (15U << 20) / 64);
+    EXPECT_EQ(mutator.New<Large>(), nullptr);
+    EXPECT_EQ(mutator.NewArray<char>(1 << 20), nullptr);
+    size_t found = 0;
+    for (Node* n = list; n != nullptr; n = n->next) {
+      ASSERT_TRUE(n->intact());
+      ASSERT_EQ(n->value, length - ++found);
+    }
+    EXPECT_EQ(found, length);
+    heap.CheckInvariants();
+  }
+  EXPECT_NE(mutator.New<Large>(), nullptr);
+  heap.CheckInvariants();
+}
+
+TEST(HeapLimitTest, AFullHeapCollectsItselfBeforeItGivesUp) {
+  HeapOptions options = ExactOptions();
+  options.max_heap_bytes = 16 << 20;
+  Heap heap(options);
+  Mutator mutator(heap);
+  for (int i = 0; i < 100; ++i) ASSERT_NE(mutator.New<Large>(), nullptr) << i;
+  for (int i = 0; i < 1000000; ++i) ASSERT_NE(mutator.New<Leaf>(), nullptr);
+  EXPECT_GT(heap.ReadMemStats().num_gc, 5U);
+}
+
+TEST(HeapLimitTest, ImpossibleSizesGiveNull) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  EXPECT_EQ(mutator.NewArray<uint64_t>(SIZE_MAX), nullptr);
+  EXPECT_EQ(mutator.NewArray<uint64_t>(SIZE_MAX / 8), nullptr);
+  EXPECT_EQ(mutator.NewArray<Node>(size_t{1} << 60), nullptr);
+  EXPECT_EQ(heap.ReadMemStats().num_gc, 0U);
+  // Possible, but not here.
+  EXPECT_EQ(mutator.NewArray<char>(size_t{1} << 40), nullptr);
+  EXPECT_NE(mutator.New<Node>(), nullptr);
+  heap.CheckInvariants();
+}
+
+TEST(HeapLimitTest, StatisticsFitTogether) {
+  HeapOptions options = ExactOptions();
+  options.gc_percent = 100;
+  Heap heap(options);
+  Mutator mutator(heap);
+  std::vector<Root<Node>> roots;
+  const auto check = [&heap] {
+    const MemStats s = heap.ReadMemStats();
+    EXPECT_EQ(s.heap_objects, s.mallocs - s.frees);
+    EXPECT_EQ(s.alloc, s.heap_alloc);
+    EXPECT_EQ(s.heap_sys, s.heap_in_use + s.work_buf_in_use + s.heap_idle);
+    EXPECT_EQ(s.sys, s.heap_sys + s.metadata_sys);
+    EXPECT_LE(s.heap_released, s.heap_idle);
+    EXPECT_LE(s.heap_alloc, s.heap_in_use);
+    EXPECT_LE(s.heap_alloc, s.total_alloc);
+    EXPECT_LE(s.pause_max_ns, s.pause_total_ns);
+    uint64_t pauses = 0;
+    for (const uint64_t p : s.pause_ns) pauses += p;
+    EXPECT_LE(pauses, s.pause_total_ns);
+    if (s.num_gc <= MemStats::kPauses) EXPECT_EQ(pauses, s.pause_total_ns);
+    return s;
+  };
+  check();
+  for (int round = 0; round < 50; ++round) {
+    const MemStats before = check();
+    for (int i = 0; i < 3000; ++i) mutator.New<Node>();
+    roots.emplace_back(mutator, MakeList(mutator, 200));
+    mutator.New<Large>();
+    const MemStats after = check();
+    EXPECT_EQ(after.mallocs - before.mallocs, 3000U + 200 + 1);
+    EXPECT_EQ(after.mutators, 1U);
+  }
+  heap.Collect();
+  const MemStats s = check();
+  EXPECT_EQ(s.heap_objects, 50U * 200);
+  EXPECT_EQ(s.last_gc_objects, 50U * 200);
+  EXPECT_EQ(s.num_forced_gc, 1U);
+  EXPECT_GT(s.gc_cpu_ns, 0U);
+}
+
+}  // namespace
+}  // namespace tricolor::runtime

@@ -1,0 +1,229 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Objects that only a stack or a register knows. With AddressSanitizer's
+// detect_stack_use_after_return=1, as in --config=asan, locals whose address is
+// taken live in its fake frames.
+
+#include "tricolor/runtime/stack_scan.h"
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "absl/base/attributes.h"
+#include "gtest/gtest.h"
+#include "tricolor/runtime/heap.h"
+#include "tricolor/runtime/runtime_testing.h"
+
+namespace tricolor::runtime {
+namespace {
+
+// Keeps the compiler from knowing what happens to the memory at p.
+ABSL_ATTRIBUTE_NOINLINE void Escape(void* p) {
+  asm volatile("" : : "r"(p) : "memory");
+}
+
+TEST(StackScanTest, LocalPointersKeepTheirObjects) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  Node* list = MakeList(mutator, 100);
+  Node* second = mutator.New<Node>(uint64_t{5});
+  heap.Collect();
+  EXPECT_TRUE(ListIsIntact(list, 100));
+  EXPECT_TRUE(second->intact());
+  EXPECT_EQ(second->value, 5U);
+}
+
+TEST(StackScanTest, LocalsWhoseAddressIsTakenKeepTheirObjects) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  Node* nodes[20];
+  Escape(nodes);
+  for (uint64_t i = 0; i < 20; ++i) nodes[i] = mutator.New<Node>(i);
+  Escape(nodes);
+  heap.Collect();
+  Escape(nodes);
+  for (uint64_t i = 0; i < 20; ++i) {
+    ASSERT_TRUE(nodes[i]->intact()) << i;
+    EXPECT_EQ(nodes[i]->value, i);
+  }
+}
+
+// Several live frames, each with its own pointers.
+ABSL_ATTRIBUTE_NOINLINE uint64_t Recurse(Heap& heap, Mutator& mutator,
+                                         uint64_t depth) {
+  Node* in_register = mutator.New<Node>(depth);
+  Node* in_memory[1] = {mutator.New<Node>(depth)};
+  Escape(in_memory);
+  uint64_t sum = 0;
+  if (depth == 0) {
+    heap.Collect();
+    for (int i = 0; i < 20000; ++i) mutator.New<Node>(uint64_t{1} << 40);
+  } else {
+    sum = Recurse(heap, mutator, depth - 1);
+  }
+  EXPECT_TRUE(in_register->intact() && in_memory[0]->intact());
+  return sum + in_register->value + in_memory[0]->value;
+}
+
+TEST(StackScanTest, EveryFrameOfADeepStackIsScanned) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  EXPECT_EQ(Recurse(heap, mutator, 200), 200U * 201);
+}
+
+// Many values that live across the call: more than there are registers.
+TEST(StackScanTest, RegistersKeepTheirObjects) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  for (uint64_t i = 0; i < 20; ++i) {
+    Node* a = mutator.New<Node>(i);
+    Node* b = mutator.New<Node>(i + 1);
+    Node* c = mutator.New<Node>(i + 2);
+    Node* d = mutator.New<Node>(i + 3);
+    Node* e = mutator.New<Node>(i + 4);
+    Node* f = mutator.New<Node>(i + 5);
+    Node* g = mutator.New<Node>(i + 6);
+    Node* h = mutator.New<Node>(i + 7);
+    heap.Collect();
+    for (int k = 0; k < 100; ++k) mutator.New<Node>(uint64_t{1} << 40);
+    ASSERT_EQ(a->value + b->value + c->value + d->value + e->value + f->value +
+                  g->value + h->value,
+              8 * i + 28);
+  }
+}
+
+TEST(StackScanTest, AParkedThreadsStackIsScanned) {
+  Heap heap(QuietOptions());
+  std::atomic<bool> ready{false};
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    Mutator mutator(heap);
+    Node* list = MakeList(mutator, 1000);
+    ready = true;
+    while (!done) mutator.Safepoint();
+    EXPECT_TRUE(ListIsIntact(list, 1000));
+  });
+  while (!ready) std::this_thread::yield();
+  for (int i = 0; i < 20; ++i) heap.Collect();
+  EXPECT_GE(heap.ReadMemStats().heap_objects, 1000U);
+  done = true;
+  other.join();
+}
+
+TEST(StackScanTest, ANativeThreadsStackIsScannedWhileItRuns) {
+  Heap heap(QuietOptions());
+  std::atomic<bool> ready{false};
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    Mutator mutator(heap);
+    Node* list = MakeList(mutator, 1000);
+    uint64_t work[64] = {};
+    Escape(work);
+    {
+      Mutator::NativeScope native(mutator);
+      ready = true;
+      // Writes its own frame, which the collector reads at the same time.
+      for (uint64_t i = 0; !done; ++i) {
+        work[i % 64] += i;
+        Escape(work);
+      }
+    }
+    EXPECT_TRUE(ListIsIntact(list, 1000));
+  });
+  while (!ready) std::this_thread::yield();
+  for (int i = 0; i < 20; ++i) heap.Collect();
+  EXPECT_GE(heap.ReadMemStats().heap_objects, 1000U);
+  done = true;
+  other.join();
+}
+
+// The scope is entered below the frame whose pointer counts, and in that frame
+// itself; with pointers in registers and on the stack.
+ABSL_ATTRIBUTE_NOINLINE void CollectInScope(Heap& heap, Mutator& mutator) {
+  Node* own = mutator.New<Node>(uint64_t{3});
+  {
+    Mutator::NativeScope outer(mutator);
+    Mutator::NativeScope inner(mutator);
+    heap.Collect();
+  }
+  EXPECT_TRUE(own->intact());
+  EXPECT_EQ(own->value, 3U);
+}
+
+TEST(StackScanTest, ScopesNestAndKeepTheFramesAround) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  Node* a = mutator.New<Node>(uint64_t{1});
+  Node* b = mutator.New<Node>(uint64_t{2});
+  for (int i = 0; i < 10; ++i) {
+    CollectInScope(heap, mutator);
+    for (int k = 0; k < 200; ++k) mutator.New<Node>(uint64_t{1} << 40);
+  }
+  EXPECT_EQ(a->value, 1U);
+  EXPECT_EQ(b->value, 2U);
+}
+
+TEST(StackScanTest, InteriorPointersOnTheStackKeepTheWholeObject) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  uint64_t* values[10];
+  for (uint64_t i = 0; i < 10; ++i) values[i] = &mutator.New<Node>(i)->value;
+  Escape(values);
+  heap.Collect();
+  for (int k = 0; k < 1000; ++k) mutator.New<Node>(uint64_t{1} << 40);
+  for (uint64_t i = 0; i < 10; ++i) EXPECT_EQ(*values[i], i);
+}
+
+TEST(StackScanTest, AnArrayIsKeptByAPointerOnePastItsEnd) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  constexpr size_t kLength = 16;  // 128 bytes but for the byte past the end
+  uint64_t* end = mutator.NewArray<uint64_t>(kLength) + kLength;
+  Escape(&end);
+  for (size_t i = 1; i <= kLength; ++i) end[-static_cast<ptrdiff_t>(i)] = i;
+  heap.Collect();
+  for (int k = 0; k < 1000; ++k) mutator.NewArray<uint64_t>(kLength);
+  for (size_t i = 1; i <= kLength; ++i) {
+    EXPECT_EQ(end[-static_cast<ptrdiff_t>(i)], i);
+  }
+}
+
+TEST(StackScanTest, ExactModeScansNoStack) {
+  Heap heap(ExactOptions());
+  Mutator mutator(heap);
+  Node* forgotten = mutator.New<Node>();
+  Escape(&forgotten);
+  heap.Collect();
+  EXPECT_EQ(heap.ReadMemStats().heap_objects, 0U);
+  Escape(&forgotten);
+}
+
+TEST(StackScanTest, AStackThatIsGoneKeepsNothing) {
+  Heap heap(QuietOptions());
+  OnOtherThread([&] {
+    Mutator mutator(heap);
+    Node* list = MakeList(mutator, 5000);
+    EXPECT_TRUE(ListIsIntact(list, 5000));
+  });
+  heap.Collect();
+  EXPECT_EQ(heap.ReadMemStats().heap_objects, 0U);
+}
+
+TEST(StackScanTest, ThreadsKnowTheBoundsOfTheirStacks) {
+  const auto check = [] {
+    const StackBounds bounds = StackBounds::OfThisThread();
+    int local = 0;
+    Escape(&local);
+    const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+    EXPECT_LT(bounds.low, here);
+    EXPECT_LT(here, bounds.high);
+  };
+  check();
+  OnOtherThread(check);
+}
+
+}  // namespace
+}  // namespace tricolor::runtime
