@@ -221,9 +221,9 @@ TEST_F(ScanTest, ConservativeObjectsAreFollowedAtEveryWord) {
 // ---- Callbacks.
 
 struct Traced {
+  uint64_t visits;
   void* exact;
   uintptr_t word;
-  uint64_t visits;
   static void Trace(const void* object, PointerVisitor& visitor) {
     auto* self = static_cast<Traced*>(const_cast<void*>(object));
     ++self->visits;
