@@ -24,7 +24,7 @@ template <typename Traits>
 class SpanSetTest : public ::testing::Test {
  protected:
   using Set = BasicSpanSet<Traits>;
-  static constexpr uint32_t kN = Traits::kBlockEntries;
+  static constexpr uint32_t kBlockEntries = Traits::kBlockEntries;
 
   SpanSetTest() : memory_(os_), pool_(memory_), set_(pool_) {}
 
@@ -70,7 +70,7 @@ TYPED_TEST(SpanSetTest, PopsInTheOrderOfPushes) {
 }
 
 TYPED_TEST(SpanSetTest, KeepsOrderAcrossManyBlocksAndSpineSegments) {
-  constexpr uint64_t kCount = 70 * TestFixture::kN + 1;
+  constexpr uint64_t kCount = 70 * TestFixture::kBlockEntries + 1;
   this->PushIds(0, kCount);
   EXPECT_EQ(this->pool_.blocks(), 71u);
   this->set_.CheckInvariants();
@@ -82,7 +82,7 @@ TYPED_TEST(SpanSetTest, KeepsOrderAcrossManyBlocksAndSpineSegments) {
 }
 
 TYPED_TEST(SpanSetTest, BlockGoesBackWithItsLastEntryAndNotBefore) {
-  constexpr uint32_t kN = TestFixture::kN;
+  constexpr uint32_t kN = TestFixture::kBlockEntries;
   this->PushIds(0, kN + 1);
   this->PopIds(0, kN - 1);
   EXPECT_TRUE(Peer::IsLinked(this->set_, 0));
@@ -105,7 +105,7 @@ TYPED_TEST(SpanSetTest, BlockStaysWhileEntriesOfItAreUnused) {
 }
 
 TYPED_TEST(SpanSetTest, ShortQueueLivesOnTwoBlocksForever) {
-  for (uint64_t i = 0; i < 20 * TestFixture::kN; ++i) {
+  for (uint64_t i = 0; i < 20 * TestFixture::kBlockEntries; ++i) {
     this->PushIds(2 * i, 2);
     this->PopIds(2 * i, 2);
   }
@@ -114,7 +114,7 @@ TYPED_TEST(SpanSetTest, ShortQueueLivesOnTwoBlocksForever) {
 }
 
 TYPED_TEST(SpanSetTest, ResetStartsAgainAtZeroAndFreesThePartlyUsedBlock) {
-  constexpr uint32_t kN = TestFixture::kN;
+  constexpr uint32_t kN = TestFixture::kBlockEntries;
   for (const uint64_t count : {uint64_t{1}, uint64_t{kN - 1}, uint64_t{kN},
                                uint64_t{kN + 1}, uint64_t{9 * kN}}) {
     this->PushIds(0, count);
@@ -136,7 +136,7 @@ TYPED_TEST(SpanSetTest, ResetOfUnusedSetIsHarmless) {
 }
 
 TYPED_TEST(SpanSetTest, SetsShareTheBlocksOfAPool) {
-  constexpr uint32_t kN = TestFixture::kN;
+  constexpr uint32_t kN = TestFixture::kBlockEntries;
   typename TestFixture::Set other(this->pool_);
   this->PushIds(0, 5 * kN);
   while (MSpan* span = this->set_.Pop()) ASSERT_TRUE(other.Push(span));
@@ -218,7 +218,7 @@ TYPED_TEST(SpanSetTest, RefusedPushClaimsNothing) {
 }
 
 TYPED_TEST(SpanSetTest, PushIntoLinkedBlockNeedsNoMemory) {
-  constexpr uint32_t kN = TestFixture::kN;
+  constexpr uint32_t kN = TestFixture::kBlockEntries;
   this->PushIds(0, 1);
   this->os_.FailFrom(1);
   // The rest of the chunk.
@@ -242,21 +242,21 @@ using SpanSetIndexTest = SpanSetTest<SpanSetTraits>;
 using SpanSetIndexDeathTest = SpanSetIndexTest;
 
 TEST_F(SpanSetIndexTest, WorksUpToTheLastIndexAndResets) {
-  Peer::StartAt(set_, 0u - kN);
-  PushIds(0, kN - 1);
-  EXPECT_EQ(set_.Size(), kN - 1);
-  PopIds(0, kN - 1);
+  Peer::StartAt(set_, 0u - kBlockEntries);
+  PushIds(0, kBlockEntries - 1);
+  EXPECT_EQ(set_.Size(), kBlockEntries - 1);
+  PopIds(0, kBlockEntries - 1);
   EXPECT_EQ(set_.Pop(), nullptr);
   set_.Reset();
   EXPECT_EQ(pool_.CheckInvariants(), pool_.blocks());
-  PushIds(0, kN + 1);
-  PopIds(0, kN + 1);
+  PushIds(0, kBlockEntries + 1);
+  PopIds(0, kBlockEntries + 1);
 }
 
 TEST_F(SpanSetIndexDeathTest, OverflowIsFatalAndNeverSilent) {
-  Peer::StartAt(set_, 0u - kN);
-  PushIds(0, kN - 1);
-  EXPECT_DEATH(static_cast<void>(set_.Push(FakeSpan(kN))),
+  Peer::StartAt(set_, 0u - kBlockEntries);
+  PushIds(0, kBlockEntries - 1);
+  EXPECT_DEATH(static_cast<void>(set_.Push(FakeSpan(kBlockEntries))),
                "span set 0x[0-9a-f]+: index overflow, head 4294966784, tail "
                "4294967295");
 }
