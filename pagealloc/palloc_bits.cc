@@ -208,12 +208,15 @@ ChunkRange PallocBits::ExtendOverZeros(uint32_t first, uint32_t count) const {
 PallocSum PallocBits::SummarizeAfterSet(PallocSum old, uint32_t first,
                                         uint32_t count) const {
   const ChunkRange run = ExtendOverZeros(first, count);
-  // Without the longest run, which may or may not have been the only one of its
-  // length, the others must be looked at.
-  if (run.count == old.max()) return Summarize();
+  uint32_t max = old.max();
+  if (run.count == max) {
+    // A longest run has become shorter. Others have room only beside it.
+    max = std::max(first - run.first, run.first + run.count - (first + count));
+    if (max < kChunkPages - run.count) return Summarize();
+  }
   const bool at_start = run.first == 0;
   const bool at_end = run.first + run.count == kChunkPages;
-  return PallocSum::Pack(at_start ? first : old.start(), old.max(),
+  return PallocSum::Pack(at_start ? first : old.start(), max,
                          at_end ? kChunkPages - (first + count) : old.end());
 }
 

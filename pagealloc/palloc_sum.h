@@ -88,37 +88,51 @@ class PallocSum {
                                               const PallocSum* children,
                                               unsigned log_child_pages,
                                               unsigned k, PallocSum old) {
-    const Neighbors beside(children, log_child_pages, k);
-    // Without the longest run, which may or may not have been the only one of
-    // its length, the others must be looked at.
-    if (beside.any_full || beside.Longest(old) == parent.max()) {
-      return Merge(children, log_child_pages);
+    const Neighbors beside(parent, children, log_child_pages, k);
+    if (!beside.known) return Merge(children, log_child_pages);
+    uint32_t max = parent.max();
+    const uint32_t lost = beside.Longest(old);
+    if (lost == max) {
+      // A longest run has become shorter. Others have room only beside it.
+      max = beside.Longest(children[k]);
+      if (max < (kFanout << log_child_pages) - lost) {
+        return Merge(children, log_child_pages);
+      }
     }
-    return beside.Join(parent, children[k], parent.max());
+    return beside.Join(parent, children[k], max);
   }
   // The same, before pages of that child became free.
   static constexpr PallocSum MergeAfterGrow(PallocSum parent,
                                             const PallocSum* children,
                                             unsigned log_child_pages,
                                             unsigned k) {
-    const Neighbors beside(children, log_child_pages, k);
-    if (beside.any_full) return Merge(children, log_child_pages);
+    const Neighbors beside(parent, children, log_child_pages, k);
+    if (!beside.known) return Merge(children, log_child_pages);
     return beside.Join(parent, children[k],
                        std::max(parent.max(), beside.Longest(children[k])));
   }
 
  private:
-  // What is free right below and right above one child. When either neighbor is
-  // all free, then what is beyond it matters too, and none of this is used.
+  // What is free right below and right above one child, as far as it can be
+  // told at a glance: a neighbor that is not all free, or free pages up to the
+  // parent's end.
   struct Neighbors {
-    constexpr Neighbors(const PallocSum* children, unsigned log_child_pages,
-                        unsigned k)
+    constexpr Neighbors(PallocSum parent, const PallocSum* children,
+                        unsigned log_child_pages, unsigned k)
         : full(uint32_t{1} << log_child_pages),
+          pages_below(k << log_child_pages),
+          pages_above((kFanout - 1 - k) << log_child_pages),
           below(k == 0 ? 0 : Unpack(children[k - 1].bits_, 2)),
-          above(k == kFanout - 1 ? 0 : Unpack(children[k + 1].bits_, 0)),
-          is_first(k == 0),
-          is_last(k == kFanout - 1),
-          any_full(below == full || above == full) {}
+          above(k == kFanout - 1 ? 0 : Unpack(children[k + 1].bits_, 0)) {
+      if (below == full) {
+        below = pages_below;
+        known = parent.start() >= pages_below;
+      }
+      if (above == full) {
+        above = pages_above;
+        known = known && parent.end() >= pages_above;
+      }
+    }
 
     // The longest run that has pages of the child, if it is `child`.
     constexpr uint32_t Longest(PallocSum child) const {
@@ -134,21 +148,19 @@ class PallocSum {
       uint32_t end = parent.end();
       const uint32_t child_start = Unpack(child.bits_, 0);
       const bool all = child_start == full;
-      // The parent's first run reaches the child only past children that are
-      // all free, which the one right below is not.
-      if (is_first) start = child_start + (all ? above : 0);
-      if (is_last) {
-        end = Unpack(child.bits_, 2) + (all ? below : 0);
+      if (below == pages_below) start = below + child_start + (all ? above : 0);
+      if (above == pages_above) {
+        end = Unpack(child.bits_, 2) + above + (all ? below : 0);
       }
       return Pack(start, max, end);
     }
 
     uint32_t full;
+    uint32_t pages_below;
+    uint32_t pages_above;
     uint32_t below;
     uint32_t above;
-    bool is_first;
-    bool is_last;
-    bool any_full;
+    bool known = true;
   };
 
   static constexpr uint32_t kFieldMask = kMaxPages - 1;
