@@ -5,110 +5,17 @@
 
 #include <cstdint>
 #include <cstring>
-#include <optional>
 #include <set>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "tricolor/base/bits.h"
 #include "tricolor/mcache/allocate-inl.h"
-#include "tricolor/mcentral/test_heap.h"
-#include "tricolor/mheap/size_classes.h"
+#include "tricolor/mcache/mcache_test_fixture.h"
+#include "tricolor/mheap/object_layout.h"
 
 namespace tricolor::mcache {
-
-class MCacheTestPeer {
- public:
-  static mheap::MSpan* Current(MCache& cache, mheap::SpanClass c) {
-    return cache.spans_[c.index()];
-  }
-};
-
 namespace {
-
-using mcentral::FakeSweeper;
-using mcentral::TestHeap;
-using mheap::MSpan;
-using mheap::SpanClass;
-using mheap::SpanKind;
-using mheap::SpanState;
-using Tracing = TypeInfo::Tracing;
-
-// 512-byte slots, 16 to a span: one run.
-constexpr SpanClass kClass(mheap::SizeClassFor(512), SpanKind::kNoScan);
-constexpr uint32_t kSlots = mheap::kClassSlots[kClass.size_class()];
-constexpr SpanClass kTinyClass(mheap::SizeClassFor(16), SpanKind::kNoScan);
-
-constexpr uint64_t kFirstAndThird[] = {0b101};
-
-constexpr TypeInfo NoPointers(size_t size, size_t align) {
-  return {.size = size, .align = align};
-}
-constexpr TypeInfo WithBitmap(size_t size) {
-  return {.size = size,
-          .align = 8,
-          .tracing = Tracing::kBitmap,
-          .pointer_words = 3,
-          .bitmap = kFirstAndThird};
-}
-constexpr TypeInfo Conservative(size_t size, size_t align = 8) {
-  return {.size = size, .align = align, .tracing = Tracing::kConservative};
-}
-
-class FakeObserver final : public AllocationObserver {
- public:
-  void HeapLiveChanged(int64_t bytes) override {
-    live += bytes;
-    ++calls;
-  }
-  int64_t live = 0;
-  int calls = 0;
-};
-
-class MCacheTest : public testing::Test {
- protected:
-  MCacheTest() {
-    t_.heap.set_sweeper(&sweeper_);
-    cache_.emplace(t_.heap, t_.centrals, t_.processor, observer_);
-  }
-  ~MCacheTest() override {
-    if (cache_.has_value()) {
-      cache_->CheckInvariants();
-      cache_->PrepareForSweep();
-      cache_->set_allocate_black(false);
-      cache_->ReleaseAll();
-    }
-    t_.centrals.CheckInvariants();
-    t_.heap.CheckInvariants();
-  }
-
-  uint32_t sg() const { return t_.heap.sweep_gen(); }
-  void* New(SpanClass c) {
-    void* slot = cache_->TryAllocate(c, c.slot_size());
-    return slot != nullptr ? slot : cache_->AllocateSlow(c);
-  }
-  MSpan* Current(SpanClass c) { return MCacheTestPeer::Current(*cache_, c); }
-  MSpan* SpanOf(void* object) { return t_.heap.HeapSpanOf(Addr(object)); }
-  uint32_t IndexOf(void* object) {
-    return SpanOf(object)->IndexOf(Addr(object));
-  }
-  uint64_t Allocated(uint8_t size_class) {
-    return t_.heap.ReadStats().small_allocated[size_class];
-  }
-  // All bytes, from the object to the end of its slot.
-  bool IsZero(void* object, size_t bytes) {
-    const auto* p = static_cast<const unsigned char*>(object);
-    for (size_t i = 0; i < bytes; ++i) {
-      if (p[i] != 0) return false;
-    }
-    return true;
-  }
-
-  TestHeap t_;
-  FakeSweeper sweeper_{t_.heap};
-  FakeObserver observer_;
-  std::optional<MCache> cache_;
-};
 
 // ---- Small objects.
 
@@ -174,57 +81,6 @@ TEST_F(MCacheTest, AllocatesObjectsOfEveryClass) {
     }
     cache_->CheckInvariants();
   }
-}
-
-// ---- Accounting.
-
-TEST_F(MCacheTest, ReportsTheWholeFreePartOfASpanWhenItIsCached) {
-  New(kClass);
-  EXPECT_EQ(observer_.live, kSlots * 512);
-  EXPECT_EQ(observer_.calls, 1);
-  for (uint32_t i = 1; i < kSlots; ++i) New(kClass);
-  EXPECT_EQ(observer_.calls, 1) << "nothing is charged per object";
-  New(kClass);
-  EXPECT_EQ(observer_.live, 2 * kSlots * 512);
-}
-
-TEST_F(MCacheTest, TakesBackWhatWasNotUsed) {
-  for (int i = 0; i < 5; ++i) New(kClass);
-  cache_->ReleaseAll();
-  EXPECT_EQ(observer_.live, 5 * 512);
-  New(kClass);  // the rest of the same span
-  EXPECT_EQ(observer_.live, kSlots * 512);
-}
-
-TEST_F(MCacheTest, TakesNothingBackForAStaleSpan) {
-  for (int i = 0; i < 5; ++i) New(kClass);
-  cache_->ParkRuns();
-  t_.heap.AdvanceSweepGen();
-  observer_.live = 0;  // counted afresh at the end of marking
-  cache_->PrepareForSweep();
-  EXPECT_EQ(observer_.live, 0);
-}
-
-TEST_F(MCacheTest, CountsWhatWasReallyHandedOut) {
-  for (int i = 0; i < 5; ++i) New(kClass);
-  EXPECT_EQ(Allocated(kClass.size_class()), 0u);
-  cache_->PublishStats();
-  EXPECT_EQ(Allocated(kClass.size_class()), 5u);
-  New(kClass);
-  cache_->ParkRuns();
-  cache_->ReleaseAll();
-  EXPECT_EQ(Allocated(kClass.size_class()), 6u);
-  for (uint32_t i = 0; i < kSlots; ++i) New(kClass);
-  EXPECT_EQ(Allocated(kClass.size_class()), kSlots);
-  cache_->PublishStats();
-  EXPECT_EQ(Allocated(kClass.size_class()), 6u + kSlots);
-}
-
-TEST_F(MCacheTest, CountsTheObjectsOfAStaleSpanBeforeItIsSwept) {
-  for (int i = 0; i < 5; ++i) New(kClass);
-  t_.heap.AdvanceSweepGen();
-  cache_->PrepareForSweep();
-  EXPECT_EQ(Allocated(kClass.size_class()), 5u);
 }
 
 // ---- Tiny objects.
@@ -442,11 +298,6 @@ TEST_F(MCacheTest, AnArrayOfNothingIsAnObject) {
 
 // ---- Allocation of what is known at compile time.
 
-inline constexpr TypeInfo kBitmapType = WithBitmap(40);
-inline constexpr TypeInfo kNoScanType = NoPointers(12, 4);
-inline constexpr TypeInfo kHeaderType = Conservative(600);
-inline constexpr TypeInfo kLargeType = Conservative(100000);
-
 TEST_F(MCacheTest, FixedLayoutsAllocateAsTheGeneralWayDoes) {
   for (int i = 0; i < 500; ++i) {
     void* bitmap =
@@ -479,173 +330,6 @@ TEST_F(MCacheTest, FixedLayoutsShareTinyBlocksOnlyWhenTold) {
   void* first = cache_->AllocateTiny(4, 4);
   void* second = AllocateFixed<kShared>(*cache_, kNoScanType);
   EXPECT_EQ(IndexOf(first), IndexOf(second));
-}
-
-// ---- Parking and flushing.
-
-TEST_F(MCacheTest, ParkingMakesTheRestOfTheRunFree) {
-  void* object = New(kClass);
-  MSpan* span = SpanOf(object);
-  EXPECT_FALSE(span->IsFree(1));
-  cache_->ParkRuns();
-  EXPECT_FALSE(span->IsFree(0));
-  for (uint32_t i = 1; i < kSlots; ++i) EXPECT_TRUE(span->IsFree(i));
-  EXPECT_EQ(span->allocated(), 1u);
-  EXPECT_EQ(Current(kClass), span) << "the span stays cached";
-  EXPECT_EQ(IndexOf(New(kClass)), 1u);
-}
-
-TEST_F(MCacheTest, AFlushedCacheIsNotFlushedAgain) {
-  New(kClass);
-  MSpan* span = Current(kClass);
-  cache_->PrepareForSweep();
-  EXPECT_EQ(Current(kClass), span);
-  EXPECT_EQ(cache_->flush_gen(), sg());
-}
-
-TEST_F(MCacheTest, ABehindCacheSweepsItsSpansAndGivesThemBack) {
-  void* live = New(kClass);
-  New(kClass);
-  MSpan* span = Current(kClass);
-  t_.Mark(span, IndexOf(live));
-  cache_->ParkRuns();
-  t_.heap.AdvanceSweepGen();
-  EXPECT_EQ(cache_->flush_gen(), sg() - 2);
-  EXPECT_EQ(span->sweep_gen(), sg() + 1);
-  cache_->PrepareForSweep();
-  EXPECT_EQ(cache_->flush_gen(), sg());
-  EXPECT_EQ(span->sweep_gen(), sg());
-  EXPECT_EQ(span->allocated(), 1u);
-  EXPECT_EQ(Current(kClass), nullptr);
-}
-
-TEST_F(MCacheTest, ACacheTwoCyclesBehindIsFatal) {
-  t_.heap.AdvanceSweepGen();
-  t_.heap.AdvanceSweepGen();
-  EXPECT_DEATH(cache_->PrepareForSweep(),
-               "last flushed in generation 0, heap generation 4");
-  cache_.reset();
-}
-
-TEST_F(MCacheTest, AllocationFromAnUnflushedCacheIsFatal) {
-  cache_->ParkRuns();
-  t_.heap.AdvanceSweepGen();
-  EXPECT_DEATH(New(kClass),
-               "used unflushed: last flushed in generation 0, heap "
-               "generation 2");
-  EXPECT_DEATH(static_cast<void>(cache_->Allocate(kLargeType, 1)),
-               "used unflushed");
-  EXPECT_DEATH(cache_->ParkRuns(), "used unflushed");
-}
-
-TEST_F(MCacheTest, AStolenSpanIsFatalWhenItIsGivenBack) {
-  New(kClass);
-  MSpan* span = Current(kClass);
-  for (const uint32_t wrong : {0u, 1u, 2u, 4u}) {  // sg-2, sg-1, sg, sg+2
-    span->set_sweep_gen(sg() - 2 + wrong);
-    EXPECT_DEATH(cache_->ReleaseAll(), "INV-MCACHE-1: .* heap generation");
-  }
-  span->set_sweep_gen(sg() + 3);
-}
-
-TEST_F(MCacheTest, DestroyingACacheWithSpansIsFatal) {
-  New(kClass);
-  EXPECT_DEATH(cache_.reset(), "destroyed with span");
-}
-
-// ---- While a cycle marks.
-
-TEST_F(MCacheTest, WhileACycleMarksNewObjectsAreBlack) {
-  void* white = New(kClass);
-  cache_->ParkRuns();
-  cache_->set_allocate_black(true);
-  void* black = New(kClass);
-  void* large = cache_->Allocate(kLargeType, 1);
-  EXPECT_FALSE(SpanOf(white)->IsMarked(IndexOf(white)));
-  EXPECT_TRUE(SpanOf(black)->IsMarked(IndexOf(black)));
-  EXPECT_TRUE(SpanOf(large)->IsMarked(0));
-  for (void* object : {black, large}) {
-    const uint64_t page =
-        PagesIn(SpanOf(object)->base() - t_.heap.base()).value();
-    EXPECT_TRUE(
-        (t_.heap.page_marks_word(page / 64).LoadRelaxed() >> (page % 64)) & 1);
-  }
-}
-
-TEST_F(MCacheTest, UnusedBlackSlotsOfAStaleSpanDieWithTheFlush) {
-  cache_->ParkRuns();
-  cache_->set_allocate_black(true);
-  New(kClass);
-  MSpan* span = Current(kClass);
-  cache_->set_allocate_black(false);
-  t_.heap.AdvanceSweepGen();
-  cache_->PrepareForSweep();
-  EXPECT_EQ(span->allocated(), 1u);
-  EXPECT_EQ(Allocated(kClass.size_class()), 1u);
-}
-
-TEST_F(MCacheTest, UnusedBlackSlotsStayAllocatedWhileACycleMarks) {
-  cache_->ParkRuns();
-  cache_->set_allocate_black(true);
-  New(kClass);
-  MSpan* span = Current(kClass);
-  cache_->ReleaseAll();
-  EXPECT_TRUE(span->full());
-  EXPECT_FALSE(span->IsFree(kSlots - 1));
-  EXPECT_TRUE(span->IsMarked(kSlots - 1));
-}
-
-TEST_F(MCacheTest, ParkingWhileACycleMarksIsFatal) {
-  cache_->set_allocate_black(true);
-  EXPECT_DEATH(cache_->ParkRuns(), "while a cycle marks");
-}
-
-// ---- A heap without memory.
-
-TEST_F(MCacheTest, AnExhaustedHeapIsNullAndStaysUsable) {
-  uint64_t objects = 0;
-  while (New(kClass) != nullptr) ++objects;
-  EXPECT_EQ(objects * 512, mheap::kArenaSize.value());
-  EXPECT_EQ(cache_->Allocate(kLargeType, 1), nullptr);
-  EXPECT_EQ(cache_->Allocate(kBitmapType, 1), nullptr);
-  EXPECT_EQ(cache_->AllocateTiny(1, 1), nullptr);
-  EXPECT_EQ(New(kClass), nullptr);
-  cache_->CheckInvariants();
-  EXPECT_EQ(observer_.live, static_cast<int64_t>(mheap::kArenaSize.value()));
-  // When everything is dead, it can be had again.
-  t_.heap.AdvanceSweepGen();
-  cache_->PrepareForSweep();
-  for (uint64_t i = 0; i < objects; ++i) ASSERT_NE(New(kClass), nullptr);
-}
-
-TEST(MCacheRefusalTest, ARefusalOfTheOsIsNullAndLeavesTheCacheUsable) {
-  const uint64_t failing = ForEachOsFailure(
-      [](FakeOsMemory& os) {
-        mheap::MHeap heap(os, mcentral::TestHeapOptions());
-        if (!heap.Init()) return;
-        mheap::ProcessorCache processor;
-        heap.AttachProcessor(processor);
-        mcentral::MCentrals centrals(heap);
-        if (centrals.ok()) {
-          FakeObserver observer;
-          MCache cache(heap, centrals, processor, observer);
-          int refused = 0;
-          for (const TypeInfo* type :
-               {&kNoScanType, &kBitmapType, &kHeaderType, &kLargeType}) {
-            for (int i = 0; i < 3; ++i) {
-              if (cache.Allocate(*type, 1) == nullptr) ++refused;
-              cache.CheckInvariants();
-            }
-          }
-          EXPECT_LE(refused, 1);
-          cache.ReleaseAll();
-          centrals.CheckInvariants();
-        }
-        heap.ReleaseProcessor(processor);
-        heap.CheckInvariants();
-      },
-      mcentral::TestOsOptions());
-  EXPECT_GT(failing, 5u);
 }
 
 }  // namespace

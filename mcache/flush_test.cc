@@ -1,0 +1,234 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Accounts, flushing, allocation while a cycle marks, and without memory.
+
+#include <cstdint>
+
+#include "gtest/gtest.h"
+#include "tricolor/base/sys/fake_os_memory.h"
+#include "tricolor/mcache/mcache_test_fixture.h"
+
+namespace tricolor::mcache {
+namespace {
+
+// ---- Accounting.
+
+TEST_F(MCacheTest, ReportsTheWholeFreePartOfASpanWhenItIsCached) {
+  New(kClass);
+  EXPECT_EQ(observer_.live, kSlots * 512);
+  EXPECT_EQ(observer_.calls, 1);
+  for (uint32_t i = 1; i < kSlots; ++i) New(kClass);
+  EXPECT_EQ(observer_.calls, 1) << "nothing is charged per object";
+  New(kClass);
+  EXPECT_EQ(observer_.live, 2 * kSlots * 512);
+}
+
+TEST_F(MCacheTest, TakesBackWhatWasNotUsed) {
+  for (int i = 0; i < 5; ++i) New(kClass);
+  cache_->ReleaseAll();
+  EXPECT_EQ(observer_.live, 5 * 512);
+  New(kClass);  // the rest of the same span
+  EXPECT_EQ(observer_.live, kSlots * 512);
+}
+
+TEST_F(MCacheTest, TakesNothingBackForAStaleSpan) {
+  for (int i = 0; i < 5; ++i) New(kClass);
+  cache_->ParkRuns();
+  t_.heap.AdvanceSweepGen();
+  observer_.live = 0;  // counted afresh at the end of marking
+  cache_->PrepareForSweep();
+  EXPECT_EQ(observer_.live, 0);
+}
+
+TEST_F(MCacheTest, CountsWhatWasReallyHandedOut) {
+  for (int i = 0; i < 5; ++i) New(kClass);
+  EXPECT_EQ(Allocated(kClass.size_class()), 0u);
+  cache_->PublishStats();
+  EXPECT_EQ(Allocated(kClass.size_class()), 5u);
+  New(kClass);
+  cache_->ParkRuns();
+  cache_->ReleaseAll();
+  EXPECT_EQ(Allocated(kClass.size_class()), 6u);
+  for (uint32_t i = 0; i < kSlots; ++i) New(kClass);
+  EXPECT_EQ(Allocated(kClass.size_class()), kSlots);
+  cache_->PublishStats();
+  EXPECT_EQ(Allocated(kClass.size_class()), 6u + kSlots);
+}
+
+TEST_F(MCacheTest, CountsTheObjectsOfAStaleSpanBeforeItIsSwept) {
+  for (int i = 0; i < 5; ++i) New(kClass);
+  t_.heap.AdvanceSweepGen();
+  cache_->PrepareForSweep();
+  EXPECT_EQ(Allocated(kClass.size_class()), 5u);
+}
+
+// ---- Parking and flushing.
+
+TEST_F(MCacheTest, ParkingMakesTheRestOfTheRunFree) {
+  void* object = New(kClass);
+  MSpan* span = SpanOf(object);
+  EXPECT_FALSE(span->IsFree(1));
+  cache_->ParkRuns();
+  EXPECT_FALSE(span->IsFree(0));
+  for (uint32_t i = 1; i < kSlots; ++i) EXPECT_TRUE(span->IsFree(i));
+  EXPECT_EQ(span->allocated(), 1u);
+  EXPECT_EQ(Current(kClass), span) << "the span stays cached";
+  EXPECT_EQ(IndexOf(New(kClass)), 1u);
+}
+
+TEST_F(MCacheTest, AFlushedCacheIsNotFlushedAgain) {
+  New(kClass);
+  MSpan* span = Current(kClass);
+  cache_->PrepareForSweep();
+  EXPECT_EQ(Current(kClass), span);
+  EXPECT_EQ(cache_->flush_gen(), sg());
+}
+
+TEST_F(MCacheTest, ABehindCacheSweepsItsSpansAndGivesThemBack) {
+  void* live = New(kClass);
+  New(kClass);
+  MSpan* span = Current(kClass);
+  t_.Mark(span, IndexOf(live));
+  cache_->ParkRuns();
+  t_.heap.AdvanceSweepGen();
+  EXPECT_EQ(cache_->flush_gen(), sg() - 2);
+  EXPECT_EQ(span->sweep_gen(), sg() + 1);
+  cache_->PrepareForSweep();
+  EXPECT_EQ(cache_->flush_gen(), sg());
+  EXPECT_EQ(span->sweep_gen(), sg());
+  EXPECT_EQ(span->allocated(), 1u);
+  EXPECT_EQ(Current(kClass), nullptr);
+}
+
+TEST_F(MCacheTest, ACacheTwoCyclesBehindIsFatal) {
+  t_.heap.AdvanceSweepGen();
+  t_.heap.AdvanceSweepGen();
+  EXPECT_DEATH(cache_->PrepareForSweep(),
+               "last flushed in generation 0, heap generation 4");
+  cache_.reset();
+}
+
+TEST_F(MCacheTest, AllocationFromAnUnflushedCacheIsFatal) {
+  cache_->ParkRuns();
+  t_.heap.AdvanceSweepGen();
+  EXPECT_DEATH(New(kClass),
+               "used unflushed: last flushed in generation 0, heap "
+               "generation 2");
+  EXPECT_DEATH(static_cast<void>(cache_->Allocate(kLargeType, 1)),
+               "used unflushed");
+  EXPECT_DEATH(cache_->ParkRuns(), "used unflushed");
+}
+
+TEST_F(MCacheTest, AStolenSpanIsFatalWhenItIsGivenBack) {
+  New(kClass);
+  MSpan* span = Current(kClass);
+  for (const uint32_t wrong : {0u, 1u, 2u, 4u}) {  // sg-2, sg-1, sg, sg+2
+    span->set_sweep_gen(sg() - 2 + wrong);
+    EXPECT_DEATH(cache_->ReleaseAll(), "INV-MCACHE-1: .* heap generation");
+  }
+  span->set_sweep_gen(sg() + 3);
+}
+
+TEST_F(MCacheTest, DestroyingACacheWithSpansIsFatal) {
+  New(kClass);
+  EXPECT_DEATH(cache_.reset(), "destroyed with span");
+}
+
+// ---- While a cycle marks.
+
+TEST_F(MCacheTest, WhileACycleMarksNewObjectsAreBlack) {
+  void* white = New(kClass);
+  cache_->ParkRuns();
+  cache_->set_allocate_black(true);
+  void* black = New(kClass);
+  void* large = cache_->Allocate(kLargeType, 1);
+  EXPECT_FALSE(SpanOf(white)->IsMarked(IndexOf(white)));
+  EXPECT_TRUE(SpanOf(black)->IsMarked(IndexOf(black)));
+  EXPECT_TRUE(SpanOf(large)->IsMarked(0));
+  for (void* object : {black, large}) {
+    const uint64_t page =
+        PagesIn(SpanOf(object)->base() - t_.heap.base()).value();
+    EXPECT_TRUE(
+        (t_.heap.page_marks_word(page / 64).LoadRelaxed() >> (page % 64)) & 1);
+  }
+}
+
+TEST_F(MCacheTest, UnusedBlackSlotsOfAStaleSpanDieWithTheFlush) {
+  cache_->ParkRuns();
+  cache_->set_allocate_black(true);
+  New(kClass);
+  MSpan* span = Current(kClass);
+  cache_->set_allocate_black(false);
+  t_.heap.AdvanceSweepGen();
+  cache_->PrepareForSweep();
+  EXPECT_EQ(span->allocated(), 1u);
+  EXPECT_EQ(Allocated(kClass.size_class()), 1u);
+}
+
+TEST_F(MCacheTest, UnusedBlackSlotsStayAllocatedWhileACycleMarks) {
+  cache_->ParkRuns();
+  cache_->set_allocate_black(true);
+  New(kClass);
+  MSpan* span = Current(kClass);
+  cache_->ReleaseAll();
+  EXPECT_TRUE(span->full());
+  EXPECT_FALSE(span->IsFree(kSlots - 1));
+  EXPECT_TRUE(span->IsMarked(kSlots - 1));
+}
+
+TEST_F(MCacheTest, ParkingWhileACycleMarksIsFatal) {
+  cache_->set_allocate_black(true);
+  EXPECT_DEATH(cache_->ParkRuns(), "while a cycle marks");
+}
+
+// ---- A heap without memory.
+
+TEST_F(MCacheTest, AnExhaustedHeapIsNullAndStaysUsable) {
+  uint64_t objects = 0;
+  while (New(kClass) != nullptr) ++objects;
+  EXPECT_EQ(objects * 512, mheap::kArenaSize.value());
+  EXPECT_EQ(cache_->Allocate(kLargeType, 1), nullptr);
+  EXPECT_EQ(cache_->Allocate(kBitmapType, 1), nullptr);
+  EXPECT_EQ(cache_->AllocateTiny(1, 1), nullptr);
+  EXPECT_EQ(New(kClass), nullptr);
+  cache_->CheckInvariants();
+  EXPECT_EQ(observer_.live, static_cast<int64_t>(mheap::kArenaSize.value()));
+  // When everything is dead, it can be had again.
+  t_.heap.AdvanceSweepGen();
+  cache_->PrepareForSweep();
+  for (uint64_t i = 0; i < objects; ++i) ASSERT_NE(New(kClass), nullptr);
+}
+
+TEST(MCacheRefusalTest, ARefusalOfTheOsIsNullAndLeavesTheCacheUsable) {
+  const uint64_t failing = ForEachOsFailure(
+      [](FakeOsMemory& os) {
+        mheap::MHeap heap(os, mcentral::TestHeapOptions());
+        if (!heap.Init()) return;
+        mheap::ProcessorCache processor;
+        heap.AttachProcessor(processor);
+        mcentral::MCentrals centrals(heap);
+        if (centrals.ok()) {
+          FakeObserver observer;
+          MCache cache(heap, centrals, processor, observer);
+          int refused = 0;
+          for (const TypeInfo* type :
+               {&kNoScanType, &kBitmapType, &kHeaderType, &kLargeType}) {
+            for (int i = 0; i < 3; ++i) {
+              if (cache.Allocate(*type, 1) == nullptr) ++refused;
+              cache.CheckInvariants();
+            }
+          }
+          EXPECT_LE(refused, 1);
+          cache.ReleaseAll();
+          centrals.CheckInvariants();
+        }
+        heap.ReleaseProcessor(processor);
+        heap.CheckInvariants();
+      },
+      mcentral::TestOsOptions());
+  EXPECT_GT(failing, 5u);
+}
+
+}  // namespace
+}  // namespace tricolor::mcache
