@@ -3,7 +3,6 @@
 
 #include "tricolor/mheap/mark_bits.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <new>
 
@@ -15,26 +14,22 @@ namespace tricolor::mheap {
 // Words are handed out from the front. Those behind are zero.
 struct alignas(64) MarkBitArenas::Arena {
   Arena* older = nullptr;  // the next one on its list
-  // Words handed out. Attempts that did not fit may have added to it as well.
-  Atomic<uint64_t> taken;
+  Atomic<uint64_t> taken;  // words handed out
   alignas(64) MarkWord words[kArenaWords];
-
-  uint64_t TakenWords() const {
-    return std::min(taken.LoadRelaxed(), kArenaWords);
-  }
 
   // Null when the rest is too short. Relaxed: the counter alone decides who
   // has which words, and they have been zero since before the arena became
   // visible.
   MarkWord* TryAllocate(uint64_t count) {
-    // The look before the addition keeps failures from wrapping the counter.
-    if (taken.LoadRelaxed() + count > kArenaWords) return nullptr;
-    const uint64_t first = taken.FetchAddRelaxed(count);
-    return first + count <= kArenaWords ? words + first : nullptr;
+    uint64_t first = taken.LoadRelaxed();
+    do {
+      if (first + count > kArenaWords) return nullptr;
+    } while (!taken.CompareExchangeRelaxed(first, first + count));
+    return words + first;
   }
 
   void Clear() {
-    const uint64_t dirty = TakenWords();
+    const uint64_t dirty = taken.LoadRelaxed();
     for (uint64_t i = 0; i < dirty; ++i) words[i].StoreRelaxed(0);
     taken.StoreRelaxed(0);
   }
@@ -45,7 +40,7 @@ struct alignas(64) MarkBitArenas::Arena {
     const uintptr_t address = reinterpret_cast<uintptr_t>(bits);
     const uintptr_t first = reinterpret_cast<uintptr_t>(words);
     return address >= first &&
-           address < first + TakenWords() * sizeof(MarkWord);
+           address < first + taken.LoadRelaxed() * sizeof(MarkWord);
   }
 };
 
@@ -122,14 +117,14 @@ bool MarkBitArenas::IsLive(const MarkWord* bits) const {
 }
 
 void MarkBitArenas::Arena::CheckInvariants() const {
-  for (uint64_t i = TakenWords(); i < kArenaWords; ++i) {
+  for (uint64_t i = taken.LoadRelaxed(); i < kArenaWords; ++i) {
     TRICOLOR_CHECK(
         words[i].LoadRelaxed() == 0,
         "mark-bit arena %p: word %llu is %#llx, never handed out (of %llu), "
         "expected 0 [INV-MHEAP-MARKARENAS]",
         static_cast<const void*>(this), static_cast<unsigned long long>(i),
         static_cast<unsigned long long>(words[i].LoadRelaxed()),
-        static_cast<unsigned long long>(TakenWords()));
+        static_cast<unsigned long long>(taken.LoadRelaxed()));
   }
 }
 

@@ -59,7 +59,7 @@ class MarkBitArenas {
   // Takes constant time. Go: nextMarkBitArenaEpoch.
   void Rotate();
 
-  // Whether `bits` lies in the used part of an arena that is not free.
+  // Whether `bits` has been handed out from an arena that is not free.
   bool IsLive(const MarkWord* bits) const;
   // Arenas obtained from memory so far, free ones included.
   uint64_t arenas() const { return arenas_.LoadRelaxed(); }

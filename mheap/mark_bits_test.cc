@@ -198,8 +198,10 @@ TEST_F(MarkBitArenasTest, ThreadsNeverShareWords) {
     for (uint64_t t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
         std::mt19937_64 random(round * kThreads + t);
-        for (int i = 0; i < 3000; ++i) {
-          const uint32_t objects = 1 + static_cast<uint32_t>(random() % 1024);
+        for (int i = 0; i < 4000; ++i) {
+          // Long ones make the threads meet at the ends of arenas.
+          const uint32_t objects =
+              4096 - static_cast<uint32_t>(random() % 4) * 1000;
           MarkWord* bits = arenas_.NewMarkBits(objects);
           ASSERT_NE(bits, nullptr);
           const uint64_t words = DivideRoundUp(objects, 64);
@@ -215,6 +217,7 @@ TEST_F(MarkBitArenasTest, ThreadsNeverShareWords) {
     for (uint64_t t = 0; t < kThreads; ++t) {
       for (const Taken& bitmap : taken[t]) {
         ASSERT_TRUE(arenas_.IsLive(bitmap.bits));
+        ASSERT_TRUE(arenas_.IsLive(bitmap.bits + bitmap.words - 1));
         for (uint64_t w = 0; w < bitmap.words; ++w) {
           ASSERT_EQ(bitmap.bits[w].LoadRelaxed(), t + 1);
         }
