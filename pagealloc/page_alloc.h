@@ -47,7 +47,7 @@ class PageAlloc {
   PageAlloc(const PageAlloc&) = delete;
   PageAlloc& operator=(const PageAlloc&) = delete;
 
-  // Reserves the tables: about 1/32000 of the window, in address space. Once,
+  // Reserves the tables: about 1/30000 of the window, in address space. Once,
   // before any other call. False when the OS refuses; the object can then only
   // be destroyed.
   [[nodiscard]] bool Init();
