@@ -99,6 +99,7 @@ bool MHeap::Grow(PageCount pages, PageCount alignment) {
   if (!CommitTables(grown, step.value())) return false;
   if (mapped_ < limit) {
     if (!os_.Map({base_ + mapped_, base_ + limit})) return false;
+    AdviseHugePages(mapped_, limit);
     mapped_ = limit;
   }
   if (!pages_->Grow(end, step)) return false;
@@ -107,6 +108,13 @@ bool MHeap::Grow(PageCount pages, PageCount alignment) {
   // Contains(a) must not be true before the tables are there.
   grown_bytes_.StoreRelease(limit.value());
   return true;
+}
+
+// Marking jumps between pages at random, and a miss in the TLB costs about as
+// much as one in the cache (docs/mheap.md, "Huge pages"). By whole chunks: the
+// part of one that lies beyond huge_pages_from counts for all of it.
+void MHeap::AdviseHugePages(ByteCount from, ByteCount to) {
+  if (to > options_.huge_pages_from) os_.HugePage({base_ + from, base_ + to});
 }
 
 // By whole arenas, which makes it a look at a few bits in most calls.

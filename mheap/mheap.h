@@ -54,6 +54,10 @@ struct MHeapOptions {
   ByteCount reservation{uint64_t{1} << 40};
   // Most bytes that may be mapped for spans; growth beyond fails.
   ByteCount max_mapped{UINT64_MAX};
+  // The part of the heap beyond its first so many bytes asks for huge pages; a
+  // heap that stays smaller holds no more memory than it touches. The greatest
+  // value: never.
+  ByteCount huge_pages_from{32 << 20};
   // Off: every AllocSpan and FreeSpan takes the lock (for comparison).
   bool use_processor_caches = true;
 };
@@ -262,6 +266,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // mheap.cc
   [[nodiscard]] bool TryReserve(ByteCount size) ABSL_LOCKS_EXCLUDED(lock_);
   [[nodiscard]] bool Grow(PageCount pages, PageCount alignment)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void AdviseHugePages(ByteCount from, ByteCount to)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] bool CommitTables(uint64_t offset, uint64_t bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);

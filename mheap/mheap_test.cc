@@ -508,6 +508,23 @@ TEST(MHeapTest, ScavengeStopsAtItsGoalAndWhenTheOsRefuses) {
   EXPECT_GE(t.heap.Scavenge(ByteCount(kMiB)), ByteCount(kMiB));
 }
 
+TEST(MHeapTest, OnlyALargeHeapAsksForHugePages) {
+  TestHeap h({.reservation = ByteCount(256 * kMiB),
+              .huge_pages_from = ByteCount(16 * kMiB)});
+  const auto grow = [&h](uint64_t bytes) {
+    return h.heap.AllocSpan(h.processor, PagesIn(ByteCount(bytes)),
+                            LargeClass());
+  };
+  MSpan* first = grow(16 * kMiB);
+  EXPECT_EQ(h.os.calls(OsCall::kHugePage), 0u);
+  MSpan* second = grow(8 * kMiB);
+  MSpan* third = grow(4 * kMiB);
+  EXPECT_EQ(h.os.calls(OsCall::kHugePage), 2u);
+  for (MSpan* span : {first, second, third}) {
+    h.heap.FreeSpan(h.processor, span);
+  }
+}
+
 TEST(MHeapTest, HeapPagesThatShareAnOsPageWorkTogether) {
   for (const uint64_t page_size : {4u, 16u, 64u}) {
     TestHeap t(SmallHeapOptions(), {.page_size = ByteCount(page_size << 10)});

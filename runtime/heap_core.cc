@@ -59,9 +59,10 @@ absl::StatusOr<std::unique_ptr<HeapCore>> HeapCore::Create(
     const HeapOptions& options) {
   OsMemory& os = options.os == nullptr ? ProcessMemory() : *options.os;
   auto mheap = std::make_unique<mheap::MHeap>(
-      os,
-      mheap::MHeapOptions{.reservation = ByteCount(options.reservation_bytes),
-                          .max_mapped = ByteCount(options.max_heap_bytes)});
+      os, mheap::MHeapOptions{
+              .reservation = ByteCount(options.reservation_bytes),
+              .max_mapped = ByteCount(options.max_heap_bytes),
+              .huge_pages_from = ByteCount(options.huge_pages_from_bytes)});
   if (!mheap->Init()) {
     return absl::ResourceExhaustedError(
         "the system refuses address space for a heap");

@@ -32,6 +32,10 @@ struct HeapOptions {
   // Address space to reserve, which costs no memory; halved until the OS grants
   // it.
   size_t reservation_bytes = size_t{1} << 40;
+  // The part of the heap beyond its first so many bytes asks the OS for huge
+  // pages, from which marking a large heap gains much. The greatest value:
+  // never.
+  size_t huge_pages_from_bytes = size_t{32} << 20;
   // Threads that mark, with the one that runs the collection. 0: one for each
   // CPU, at most 4.
   int gc_threads = 0;
