@@ -26,7 +26,8 @@ struct Entry {
 };
 
 constinit Entry entries[HeapRegistry::kMaxHeaps];
-// Entries from here on have never been used. Release by Add, acquire by Find.
+// Entries from here on are free. A reader knows its heap's Add to have come
+// before, so that even an old value of this is beyond that heap's entry.
 constinit Atomic<size_t> entries_used;
 constinit Mutex registry_mutex(LockRank::kRegistry);
 
@@ -67,9 +68,12 @@ bool HeapRegistry::Add(HeapCore* core, AddrRange range) {
 
 void HeapRegistry::Remove(HeapCore* core) {
   MutexLock lock(registry_mutex);
-  for (size_t i = 0; i < entries_used.LoadRelaxed(); ++i) {
+  size_t used = entries_used.LoadRelaxed();
+  for (size_t i = 0; i < used; ++i) {
     if (entries[i].core.LoadRelaxed() == core) Write(entries[i], nullptr, {});
   }
+  while (used != 0 && entries[used - 1].core.LoadRelaxed() == nullptr) --used;
+  entries_used.StoreRelease(used);
 }
 
 HeapCore* HeapRegistry::Find(const void* p) {

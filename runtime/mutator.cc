@@ -4,6 +4,7 @@
 #include "tricolor/runtime/mutator.h"
 
 #include <cstddef>
+#include <cstdint>
 
 #include "tricolor/base/check.h"
 #include "tricolor/runtime/heap.h"
@@ -63,13 +64,14 @@ void Mutator::CollectForMemory() {
   core_.world().FlushOwn(context_);
 }
 
-void* Mutator::AllocateSlotSlow(mheap::SpanClass span_class) {
+void* Mutator::AllocateSlotSlow(mheap::SpanClass span_class,
+                                uint64_t pointer_bits) {
   PrepareToAllocate();
   mcache::MCache& cache = context_.processor->cache();
-  void* slot = cache.AllocateSlow(span_class);
+  void* slot = cache.AllocateSlow(span_class, pointer_bits);
   if (slot != nullptr) return slot;
   CollectForMemory();
-  return cache.AllocateSlow(span_class);
+  return cache.AllocateSlow(span_class, pointer_bits);
 }
 
 void* Mutator::Allocate(const TypeInfo& type, size_t n) {

@@ -114,20 +114,11 @@ class Mutator {
       return Allocate(kType, 1);  // scalars may share tiny blocks
     } else {
       CheckThread();
-      constexpr auto kClass = mheap::SpanClass::FromIndex(kLayout.span_class);
-      void* slot =
-          context_.processor->cache().TryAllocate(kClass, kLayout.slot_bytes);
-      if (ABSL_PREDICT_FALSE(slot == nullptr)) {
-        slot = AllocateSlotSlow(kClass);
-        if (slot == nullptr) return nullptr;
-      }
-      if constexpr (kClass.kind() == mheap::SpanKind::kPointerBitmap) {
-        mcache::WritePointerBits(slot, kLayout.slot_bytes,
-                                 kLayout.pointer_bits);
-      } else if constexpr (kClass.kind() == mheap::SpanKind::kTypeHeader) {
-        mcache::WriteTypeHeader(slot, kType);
-      }
-      return static_cast<char*>(slot) + kLayout.payload_offset;
+      return mcache::AllocateFixedSlot<kLayout>(
+          context_.processor->cache(), kType,
+          [this](mheap::SpanClass span_class, uint64_t pointer_bits) {
+            return AllocateSlotSlow(span_class, pointer_bits);
+          });
     }
   }
 
@@ -140,7 +131,8 @@ class Mutator {
   void CheckThreadSlow() const;
   void CheckScopeThread() const;
 
-  ABSL_ATTRIBUTE_NOINLINE void* AllocateSlotSlow(mheap::SpanClass span_class);
+  ABSL_ATTRIBUTE_NOINLINE void* AllocateSlotSlow(mheap::SpanClass span_class,
+                                                 uint64_t pointer_bits);
   ABSL_ATTRIBUTE_NOINLINE void SafepointSlow();
   // Before an allocation that may need a new run or span: safepoint, a
   // collection if one is due, the cache flushed.

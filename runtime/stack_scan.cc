@@ -25,7 +25,8 @@ constexpr size_t kChunkWords = 256;
 // clang-format off
 ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS  // a stack has redzones between its variables
 ABSL_ATTRIBUTE_NO_SANITIZE_THREAD   // a thread in native code writes its own frames meanwhile; the words that matter stay
-    // clang-format on
+                                                                           // clang-format
+                                                                           // on
     void
     CopyUnsynchronized(const volatile uint64_t* from, size_t words,
                        uint64_t* to) {
@@ -82,7 +83,11 @@ void VisitMemory(void* fake_stack, uintptr_t base, uintptr_t limit,
 
 }  // namespace
 
-StackBounds StackBounds::OfThisThread() {
+namespace {
+
+constinit thread_local StackBounds bounds_of_thread;
+
+StackBounds AskForBounds() {
   pthread_attr_t attributes;
   void* low = nullptr;
   size_t size = 0;
@@ -97,9 +102,16 @@ StackBounds StackBounds::OfThisThread() {
   return {base, base + size};
 }
 
+}  // namespace
+
+StackBounds StackBounds::OfThisThread() {
+  if (bounds_of_thread.high == 0) bounds_of_thread = AskForBounds();
+  return bounds_of_thread;
+}
+
 void StackSnapshot::Finish() {
   // The main thread's stack may have been allowed to grow since.
-  if (stack_pointer < bounds.low) bounds = StackBounds::OfThisThread();
+  if (stack_pointer < bounds.low) bounds = AskForBounds();
   TRICOLOR_CHECK(
       bounds.low <= stack_pointer && stack_pointer < bounds.high,
       "stack pointer %#zx is outside of the thread's stack [%#zx, %#zx)",

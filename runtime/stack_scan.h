@@ -33,7 +33,8 @@ struct StackBounds {
   uintptr_t low = 0;
   uintptr_t high = 0;
 
-  // Of the calling thread. May call malloc.
+  // Of the calling thread; asked of the system once a thread, by a call that
+  // may use malloc and, on the main thread, reads a file.
   static StackBounds OfThisThread();
 };
 
