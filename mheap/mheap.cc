@@ -186,6 +186,8 @@ ByteCount MHeap::Scavenge(ByteCount goal) {
     if (candidate.empty()) break;
     // Without the lock: the pages are marked allocated, so nobody finds them.
     const bool ok = os_.Unused(candidate);
+    // Pages that were committed and never handed out lose their zeros, too.
+    if (!os_.unused_memory_is_zero()) NoteDirty(candidate);
     MutexLock lock(lock_);
     pages_->ReturnScavengeCandidate(candidate, ok);
     if (!ok) break;

@@ -293,6 +293,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void GiveBackScavenged(AddrRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   bool NeedsZero(Addr base, PageCount pages, ByteCount scavenged);
+  bool NoteDirty(AddrRange range);
   MSpan* MakeHeapSpan(ProcessorCache& processor, const SpanRequest& request,
                       Parts& parts);
   MSpan* MakeManualSpan(ProcessorCache& processor, const SpanRequest& request,

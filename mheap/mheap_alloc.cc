@@ -228,12 +228,19 @@ void MHeap::GiveBackScavenged(AddrRange range) {
 // ---- Spans out of parts.
 
 // Whether the pages may hold anything but zeros, and notes that from now on
-// they do. Pages above the arena's zeroed base have never been handed out; all
-// that the OS keeps for us is zero where it promises that.
+// they do. All that the OS keeps for us is zero where it promises that.
 bool MHeap::NeedsZero(Addr base, PageCount pages, ByteCount scavenged) {
+  const bool fresh = NoteDirty({base, base + BytesOf(pages)});
+  const bool all_scavenged = scavenged == BytesOf(pages);
+  return !fresh && !(all_scavenged && scavenged_is_zero_.LoadRelaxed());
+}
+
+// Raises the zeroed base of the arenas that `range` lies in to its end there.
+// True if all of the range lay above it before: nobody has written to it yet.
+bool MHeap::NoteDirty(AddrRange range) {
   bool fresh = true;
-  uint64_t offset = (base - base_).value();
-  const uint64_t end = offset + BytesOf(pages).value();
+  uint64_t offset = (range.base - base_).value();
+  const uint64_t end = (range.limit - base_).value();
   while (offset < end) {
     const uint64_t arena = offset / kArenaSize.value();
     const uint64_t arena_base = arena * kArenaSize.value();
@@ -250,14 +257,14 @@ bool MHeap::NeedsZero(Addr base, PageCount pages, ByteCount scavenged) {
                      "pages of the span at %p were handed out twice: the "
                      "arena's zeroed base came to %#llx, between %#llx and "
                      "%#llx",
-                     base.pointer(), static_cast<unsigned long long>(seen),
+                     range.base.pointer(),
+                     static_cast<unsigned long long>(seen),
                      static_cast<unsigned long long>(first),
                      static_cast<unsigned long long>(limit));
     }
     offset = arena_base + limit;
   }
-  const bool all_scavenged = scavenged == BytesOf(pages);
-  return !fresh && !(all_scavenged && scavenged_is_zero_.LoadRelaxed());
+  return fresh;
 }
 
 MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,

@@ -492,6 +492,22 @@ TEST(MHeapTest, ScavengedMemoryLeavesTheOsAndComesBackZero) {
   EXPECT_EQ(t.heap.ReadStats().released_bytes, 0);
 }
 
+TEST(MHeapTest, PagesCommittedInVainAreDirtyOnceScavenged) {
+  TestHeap t(SmallHeapOptions(), {.unused_memory_is_zero = false});
+  MSpan* manual = t.heap.AllocManual(t.processor, PageCount(1));
+  // The span's pages are committed when its mark bits are refused.
+  t.os.FailOnly(OsCall::kReserve);
+  t.os.FailFrom(1);
+  EXPECT_EQ(t.heap.AllocSpan(t.processor, ClassFor(16)), nullptr);
+  t.os.StopFailing();
+  t.heap.FlushPageCache(t.processor);
+  ASSERT_GT(t.heap.Scavenge(ByteCount(uint64_t{1} << 40)), ByteCount(0));
+  MSpan* span = t.heap.AllocSpan(t.processor, ClassFor(16));
+  EXPECT_TRUE(span->needs_zero());
+  t.heap.FreeSpan(t.processor, span);
+  t.heap.FreeManual(t.processor, manual);
+}
+
 TEST(MHeapTest, ScavengeStopsAtItsGoalAndWhenTheOsRefuses) {
   TestHeap t;
   t.heap.FreeSpan(t.processor,
