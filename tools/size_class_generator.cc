@@ -214,7 +214,7 @@ inline constexpr uint32_t kMaxClassPages = )" +
 )";
 }
 
-std::string FormatTables(const std::vector<SizeClass>& classes) {
+std::string FormatClassTables(const std::vector<SizeClass>& classes) {
   const size_t count = classes.size() + 1;
   // Entry 0 of each table by class is 0.
   const auto by_class = [&](auto value) {
@@ -222,7 +222,7 @@ std::string FormatTables(const std::vector<SizeClass>& classes) {
       return i == 0 ? 0 : value(classes[i - 1]);
     };
   };
-  return "\n// clang-format off\n\n// Bytes of a slot.\n" +
+  return "\n// Bytes of a slot.\n" +
          FormatTable("uint16_t kClassSize", count,
                      by_class([](const SizeClass& c) { return c.size; })) +
          "\n// Pages of a span.\n" +
@@ -245,22 +245,23 @@ std::string FormatTables(const std::vector<SizeClass>& classes) {
          "span.\n" +
          FormatTable(
              "uint32_t kClassDivMagic", count,
-             by_class([](const SizeClass& c) { return Magic(c.size); })) +
-         "\n// The class for at most 8 * i bytes.\n" +
-         FormatTable("uint8_t kClassBy8", kFineLimit / kFineStep + 1,
-                     [&](size_t i) {
-                       return i == 0 ? 0
-                                     : ClassFor(classes, static_cast<uint32_t>(
-                                                             i * kFineStep));
-                     }) +
+             by_class([](const SizeClass& c) { return Magic(c.size); }));
+}
+
+std::string FormatLookupTables(const std::vector<SizeClass>& classes) {
+  const auto fine = [&](size_t i) -> uint64_t {
+    if (i == 0) return 0;
+    return ClassFor(classes, static_cast<uint32_t>(i) * kFineStep);
+  };
+  const auto coarse = [&](size_t i) -> uint64_t {
+    return ClassFor(classes,
+                    kFineLimit + static_cast<uint32_t>(i) * kCoarseStep);
+  };
+  return "\n// The class for at most 8 * i bytes.\n" +
+         FormatTable("uint8_t kClassBy8", kFineLimit / kFineStep + 1, fine) +
          "\n// The class for at most 1024 + 128 * i bytes.\n" +
-         FormatTable(
-             "uint8_t kClassBy128", (kMaxSize - kFineLimit) / kCoarseStep + 1,
-             [&](size_t i) {
-               return ClassFor(classes, static_cast<uint32_t>(kFineLimit +
-                                                              i * kCoarseStep));
-             }) +
-         "\n// clang-format on\n";
+         FormatTable("uint8_t kClassBy128",
+                     (kMaxSize - kFineLimit) / kCoarseStep + 1, coarse);
 }
 
 }  // namespace
@@ -315,7 +316,8 @@ std::string FindViolation(const std::vector<SizeClass>& classes) {
 
 std::string FormatHeader(const std::vector<SizeClass>& classes) {
   return kHead + FormatConstants(classes) + "\n" + FormatOverview(classes) +
-         FormatTables(classes) + kFunctions;
+         "\n// clang-format off\n" + FormatClassTables(classes) +
+         FormatLookupTables(classes) + "\n// clang-format on\n" + kFunctions;
 }
 
 }  // namespace tricolor::tools
