@@ -43,7 +43,7 @@ struct Derived : Base {
   TRICOLOR_TRACE(Derived, TRICOLOR_BASE(Base), child);
 };
 
-struct Polymorphic : Base {
+struct Polymorphic final : Base {
   virtual int Kind() const { return 1; }
   Ptr<Base> other;
   TRICOLOR_TRACE(Polymorphic, TRICOLOR_BASE(Base), other);
