@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "gtest/gtest.h"
 #include "tricolor/runtime/heap.h"
 #include "tricolor/runtime/runtime_testing.h"
+#include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
 namespace {
@@ -210,6 +212,89 @@ TEST(StackScanTest, AStackThatIsGoneKeepsNothing) {
   });
   heap.Collect();
   EXPECT_EQ(heap.ReadMemStats().heap_objects, 0U);
+}
+
+#if defined(__x86_64__)
+// Calls tricolor_enter_native(context) with numbers in all callee-saved
+// registers, and stores the stack pointer of the call.
+extern "C" void enter_native_with_known_registers(MutatorContext* context,
+                                                  uintptr_t* stack_pointer);
+asm(R"(
+  .text
+enter_native_with_known_registers:
+  pushq %rbx
+  pushq %rbp
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  subq $8, %rsp
+  movq %rsp, (%rsi)
+  movq $0x1111, %rbx
+  movq $0x2222, %rbp
+  movq $0x3333, %r12
+  movq $0x4444, %r13
+  movq $0x5555, %r14
+  movq $0x6666, %r15
+  call tricolor_enter_native
+  addq $8, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbp
+  popq %rbx
+  ret
+)");
+
+TEST(StackScanTest, ASnapshotHasTheCallersRegistersAndStackPointer) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  MutatorContext& context = mutator.context();
+  context.native_scopes = 1;
+  uintptr_t stack_pointer = 0;
+  enter_native_with_known_registers(&context, &stack_pointer);
+  const StackSnapshot& snapshot = context.stack;
+  for (uint64_t i = 0; i < StackSnapshot::kRegisters; ++i) {
+    EXPECT_EQ(snapshot.registers[i], 0x1111 * (i + 1));
+  }
+  EXPECT_EQ(snapshot.stack_pointer, stack_pointer);
+  EXPECT_EQ(snapshot.top_words, StackSnapshot::kTopWords);
+  EXPECT_EQ(context.state.LoadRelaxed(), MutatorState::kNative);
+  context.native_scopes = 0;
+  World::LeaveNative(context);
+  EXPECT_EQ(context.state.LoadRelaxed(), MutatorState::kManaged);
+}
+#endif
+
+// Objects that nothing but a snapshot's registers, or its copy of the top of
+// the stack, know.
+TEST(StackScanTest, ASnapshotsRegistersAndCopiedTopKeepTheirObjects) {
+  Heap heap(QuietOptions());
+  std::atomic<bool> ready{false};
+  std::atomic<bool> done{false};
+  std::atomic<uint64_t> hidden[2];
+  std::thread other([&] {
+    // Not on the stack, where it would be scanned as a part of that.
+    auto mutator = std::make_unique<Mutator>(heap);
+    MutatorContext& context = mutator->context();
+    OnOtherThread([&] {
+      Mutator maker(heap);
+      for (auto& h : hidden) h = ~reinterpret_cast<uint64_t>(maker.New<Node>());
+    });
+    {
+      Mutator::NativeScope native(*mutator);
+      context.stack.registers[0] = ~hidden[0];
+      context.stack.top[0] = ~hidden[1];
+      ready = true;
+      while (!done) std::this_thread::yield();
+    }
+  });
+  while (!ready) std::this_thread::yield();
+  heap.Collect();
+  EXPECT_EQ(heap.ReadMemStats().heap_objects, 2U);
+  done = true;
+  other.join();
 }
 
 TEST(StackScanTest, ThreadsKnowTheBoundsOfTheirStacks) {
