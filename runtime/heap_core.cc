@@ -161,7 +161,7 @@ void HeapCore::FreeOsMemory() {
 void HeapCore::CheckInvariants() {
   Quiesced([this] {
     world_.stopped().Assert();
-    world_.CheckInvariants();
+    roots_.CheckInvariants(world_.CheckInvariants(mheap_->sweep_gen()));
     mheap_->CheckInvariants();
     sweeper_.CheckInvariants();
   });

@@ -121,6 +121,20 @@ void RootTable::MarkBlock(const RootBlock& block, gc::MarkWorker& worker) {
 
 size_t RootTable::CountUsed() {
   MutexLock lock(mutex_);
+  return CountUsedLocked();
+}
+
+void RootTable::CheckInvariants(size_t cached) {
+  MutexLock lock(mutex_);
+  const size_t used = CountUsedLocked();
+  TRICOLOR_CHECK(
+      used + cached + free_.count == block_count_ * RootBlock::kSlots,
+      "INV-RUNTIME-3: %zu root slots in use, %zu in mutators' lists and %zu "
+      "free, but %zu blocks",
+      used, cached, free_.count, block_count_);
+}
+
+size_t RootTable::CountUsedLocked() const {
   size_t used = 0;
   for (const RootBlock* b = blocks_; b != nullptr; b = b->next) {
     used += static_cast<size_t>(std::count_if(

@@ -266,25 +266,35 @@ size_t World::mutator_count() const {
   return mutator_count_;
 }
 
-void World::CheckInvariants() {
+size_t World::CheckInvariants(uint32_t sweep_gen) {
   MutexLock lock(mutex_);
   size_t count = 0;
+  size_t root_slots = 0;
   const MutatorContext* prev = nullptr;
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
-    TRICOLOR_CHECK(
-        m->state.LoadAcquire() == MutatorState::kClaimed,
-        "INV-RUNTIME-2: mutator %p is in state %u while the world is stopped",
-        static_cast<void*>(m->mutator),
-        static_cast<unsigned>(m->state.LoadAcquire()));
+    const auto* mutator = static_cast<void*>(m->mutator);
+    const MutatorState state = m->state.LoadAcquire();
+    TRICOLOR_CHECK(state == MutatorState::kClaimed,
+                   "INV-RUNTIME-2: mutator %p is in state %u while the world "
+                   "is stopped",
+                   mutator, static_cast<unsigned>(state));
     TRICOLOR_CHECK(m->prev == prev && m->world == this,
-                   "the list of mutators is broken at %p",
-                   static_cast<void*>(m->mutator));
-    m->processor->cache().CheckInvariants();
+                   "the list of mutators is broken at %p", mutator);
+    const mcache::MCache& cache = m->processor->cache();
+    TRICOLOR_CHECK(
+        (m->poll.LoadRelaxed() & kPollFlush) != 0 ||
+            cache.flush_gen() == sweep_gen,
+        "INV-RUNTIME-4: mutator %p, flushed in generation %u, is not "
+        "asked to flush in generation %u",
+        mutator, cache.flush_gen(), sweep_gen);
+    cache.CheckInvariants();
+    root_slots += m->root_slots.count;
     prev = m;
     ++count;
   }
   TRICOLOR_CHECK(count == mutator_count_, "%zu mutators listed, %zu counted",
                  count, mutator_count_);
+  return root_slots;
 }
 
 }  // namespace tricolor::runtime

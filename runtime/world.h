@@ -15,6 +15,8 @@
 //
 // INV-RUNTIME-1: only a kManaged mutator's thread, or who claimed it, uses its
 // processor. INV-RUNTIME-2: while the world is stopped no mutator is kManaged.
+// INV-RUNTIME-4: a mutator's cache is flushed, or its poll word says
+// kPollFlush.
 //
 // Go counterpart: stopTheWorld, entersyscall, exitsyscall in proc.go.
 // Thread-safe; "world stopped" is a capability of the thread-safety analysis.
@@ -137,8 +139,10 @@ class World {
   void RequestFlush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
 
   size_t mutator_count() const;
-  // Fatal when INV-RUNTIME-2 or the list is broken.
-  void CheckInvariants() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+  // Fatal when INV-RUNTIME-2, INV-RUNTIME-4 or the list is broken. Returns the
+  // number of root slots in the mutators' own lists.
+  size_t CheckInvariants(uint32_t sweep_gen)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
 
  private:
   friend class ThreadNativeScope;

@@ -115,7 +115,7 @@ TEST(WorldTest, LeavingAndAttachingWaitWhileTheWorldIsStopped) {
   // Not a proof, but a chance to fail.
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_EQ(managed, 0);
-  world.CheckInvariants();
+  world.CheckInvariants(heap.core().mheap().sweep_gen());
   world.Start();
   leaver.join();
   attacher.join();
