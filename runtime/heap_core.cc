@@ -96,7 +96,9 @@ HeapCore::HeapCore(const HeapOptions& options,
 }
 
 HeapCore::~HeapCore() {
-  cleanups_.EndExecutor();
+  // A cleanup that collects would wait for this thread.
+  const bool attached = MutatorOfThread(world_) != nullptr;
+  if (!attached) cleanups_.EndExecutor();
   const size_t mutators = world_.mutator_count();
   TRICOLOR_CHECK(mutators == 0,
                  "heap %p destroyed while %zu threads are attached to it",

@@ -4,10 +4,13 @@
 // How large a heap becomes: triggers, goals, limits, and the end of memory.
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tricolor/base/os_memory.h"
+#include "tricolor/base/sys/linux_memory.h"
 #include "tricolor/runtime/heap.h"
 #include "tricolor/runtime/runtime_testing.h"
 
@@ -142,6 +145,67 @@ TEST(HeapLimitTest, AFullHeapGivesNullAndWorksOnWhenRootsAreDropped) {
   }
   EXPECT_NE(mutator.New<Large>(), nullptr);
   heap.CheckInvariants();
+}
+
+// The process's memory, but for large requests, which is growth of the heap,
+// while they are refused. (Without memory for mark bits the heap could not go
+// on, and would say so.)
+class RefusingMemory final : public OsMemory {
+ public:
+  ByteCount page_size() const override { return real_.page_size(); }
+  ByteCount huge_page_size() const override { return real_.huge_page_size(); }
+  bool unused_memory_is_zero() const override {
+    return real_.unused_memory_is_zero();
+  }
+  Addr Reserve(ByteCount size, ByteCount alignment) override {
+    return Refuses(size) ? Addr() : real_.Reserve(size, alignment);
+  }
+  bool Map(AddrRange range) override {
+    return !Refuses(range.size()) && real_.Map(range);
+  }
+  bool Used(AddrRange range) override {
+    return !Refuses(range.size()) && real_.Used(range);
+  }
+  bool Unused(AddrRange range) override { return real_.Unused(range); }
+  void HugePage(AddrRange range) override { real_.HugePage(range); }
+  void NoHugePage(AddrRange range) override { real_.NoHugePage(range); }
+  void Free(AddrRange range) override { real_.Free(range); }
+
+  void set_refusing(bool refusing) { refusing_ = refusing; }
+  int refused() const { return refused_; }
+
+ private:
+  bool Refuses(ByteCount size) {
+    if (!refusing_ || size < ByteCount(512 << 10)) return false;
+    ++refused_;
+    return true;
+  }
+
+  OsMemory& real_ = ProcessMemory();
+  std::atomic<bool> refusing_{false};
+  std::atomic<int> refused_{0};
+};
+
+TEST(HeapLimitTest, AnOsThatRefusesGivesNullAndTheHeapWorksOn) {
+  RefusingMemory os;
+  HeapOptions options = ExactOptions();
+  options.os = &os;
+  Heap heap(options);
+  Mutator mutator(heap);
+  Root<Node> list(mutator, MakeList(mutator, 100000));
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Root<Large>> large;
+    for (int i = 0; i < 20; ++i) large.emplace_back(mutator.New<Large>());
+    os.set_refusing(true);
+    while (Large* object = mutator.New<Large>()) large.emplace_back(object);
+    EXPECT_LE(large.size(), 30U);
+    EXPECT_GT(os.refused(), round);
+    EXPECT_TRUE(ListIsIntact(list, 100000));
+    large.clear();
+    EXPECT_NE(mutator.New<Large>(), nullptr);
+    heap.CheckInvariants();
+    os.set_refusing(false);
+  }
 }
 
 TEST(HeapLimitTest, AFullHeapCollectsItselfBeforeItGivesUp) {

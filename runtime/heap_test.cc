@@ -268,6 +268,17 @@ TEST(HeapTest, CreateReportsAnOsThatRefuses) {
   EXPECT_EQ(heap.status().code(), absl::StatusCode::kResourceExhausted);
 }
 
+// Creation needs many things of the OS; each of them may be refused.
+TEST(HeapTest, CreateFailsCleanlyAtEachRefusal) {
+  const uint64_t refusals = ForEachOsFailure([](OsMemory& os) {
+    HeapOptions options = QuietOptions();
+    options.os = &os;
+    const auto heap = Heap::Create(options);
+    if (heap.ok()) EXPECT_EQ((*heap)->ReadMemStats().heap_objects, 0U);
+  });
+  EXPECT_GT(refusals, 2U);
+}
+
 TEST(HeapTest, AllMemoryGoesBackToTheOs) {
   FakeOsMemory os;  // fatal when something is left behind
   HeapOptions options = QuietOptions();

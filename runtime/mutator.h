@@ -150,7 +150,8 @@ class Mutator {
 // wait for it. Meanwhile the thread must not touch the heap: no allocation, no
 // reading, writing or copying of pointers to heap objects (Roots may be used;
 // contents of objects without pointers, too). Waits at its end while the world
-// is stopped. Scopes of one mutator nest. Must be a local variable.
+// is stopped. Scopes of one mutator nest; a thread that is attached to several
+// heaps needs one for each. Must be a local variable.
 class Mutator::NativeScope {
  public:
   // Inlined always: the snapshot is taken of the function that holds the scope.
