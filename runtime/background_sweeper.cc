@@ -28,6 +28,7 @@ void BackgroundSweeper::Wake() {
   MutexLock lock(mutex_);
   if (refused_) return;
   wanted_ = true;
+  woken_ = true;
   sweeper_wakes_.Signal();
   if (thread_.started()) return;
   const auto body = [](void* self) {
@@ -57,7 +58,13 @@ void BackgroundSweeper::Loop() {
 
 bool BackgroundSweeper::AwaitWork() {
   MutexLock lock(mutex_);
-  while (!ending_ && (!wanted_ || pauses_ != 0)) sweeper_wakes_.Wait(mutex_);
+  for (;;) {
+    while (!ending_ && (!wanted_ || pauses_ != 0)) sweeper_wakes_.Wait(mutex_);
+    if (ending_ || !woken_) break;
+    woken_ = false;
+    // Another cycle that ends meanwhile gives another head start.
+    sweeper_wakes_.WaitFor(mutex_, kHeadStartNs);
+  }
   working_ = !ending_;
   // A cycle that ends from here on asks again.
   wanted_ = false;

@@ -17,6 +17,8 @@ namespace {
 
 // Sweeping is to be done this much allocation before the next trigger (Go's).
 constexpr uint64_t kSweepMargin = 1 << 20;
+// What is worth another worker, in live bytes.
+constexpr uint64_t kBytesPerWorker = 4 << 20;
 
 uint64_t Cpus() { return std::max(1U, std::thread::hardware_concurrency()); }
 
@@ -89,7 +91,7 @@ void Collector::RunCycle(bool forced) {
   CycleRecord record;
   record.forced = forced;
   record.heap_at_trigger = parts_.pacer.heap_live();
-  record.workers = crew_.Prepare();
+  record.workers = WorkersFor(record.heap_at_trigger, crew_.Prepare());
   while (parts_.sweeper.SweepOne(processor_)) {
   }
 
@@ -111,6 +113,15 @@ void Collector::RunCycle(bool forced) {
   std::fputs(line.c_str(), stderr);
 }
 
+// As much is live as after the last cycle or, when there was none yet, perhaps
+// half of what there is.
+int Collector::WorkersFor(uint64_t heap_live, int present) const {
+  if (!options_.adapt_workers) return present;
+  const uint64_t live = std::max(last_marked_, heap_live / 2);
+  const uint64_t worth = 1 + live / kBytesPerWorker;
+  return static_cast<int>(std::min(worth, static_cast<uint64_t>(present)));
+}
+
 // Afterwards every span is swept, and no cache has an unused slot that a
 // conservative marker would take for an object.
 void Collector::SweepRest() {
@@ -129,6 +140,7 @@ uint64_t Collector::Mark(CycleRecord* record) {
   parts_.marker.BeginCycle(parts_.root_set, record->workers);
   const uint64_t others_cpu = crew_.Run(record->workers);
   record->mark = parts_.marker.EndCycle();
+  last_marked_ = record->mark.marked_bytes;
   return others_cpu;
 }
 

@@ -48,7 +48,10 @@ struct CollectorParts {
 };
 
 struct CollectorOptions {
-  int workers = 1;
+  int workers = 1;  // at most
+  // Whether a small heap is marked by fewer: waking a thread takes about as
+  // long as marking a megabyte.
+  bool adapt_workers = false;
   bool background_sweep = true;
   bool trace = false;
 };
@@ -94,6 +97,8 @@ class Collector final : private BackgroundSweeper::Listener {
   // BackgroundSweeper::Listener.
   void SweptInBackground() override { ReturnMemory(); }
 
+  // How many workers the heap is worth, of those that there are.
+  int WorkersFor(uint64_t heap_live, int present) const;
   void BeginTurn();
   void EndTurn();
   void RunCycle(bool forced);
@@ -112,6 +117,7 @@ class Collector final : private BackgroundSweeper::Listener {
   const uint64_t made_at_;
   // Of whoever has the turn.
   mheap::ProcessorCache processor_;
+  uint64_t last_marked_ = 0;  // bytes
   MarkCrew crew_;
   BackgroundSweeper background_;
 

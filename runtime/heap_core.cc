@@ -28,6 +28,7 @@ int WorkersFor(const HeapOptions& options) {
 
 CollectorOptions CollectorOptionsFrom(const HeapOptions& options) {
   return {.workers = WorkersFor(options),
+          .adapt_workers = options.gc_threads <= 0,
           .background_sweep = options.background_sweep,
           .trace = DebugSettingsFrom(options.debug).gctrace};
 }

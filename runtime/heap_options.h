@@ -37,7 +37,7 @@ struct HeapOptions {
   // never.
   size_t huge_pages_from_bytes = size_t{32} << 20;
   // Threads that mark, with the one that runs the collection. 0: one for each
-  // CPU, at most 4.
+  // CPU, at most 4, and fewer for a small heap.
   int gc_threads = 0;
   // Whether words on stacks and in registers that look like pointers keep
   // objects. Off is the exact mode: only Root and AddRootRange keep objects.
