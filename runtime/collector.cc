@@ -148,8 +148,12 @@ void Collector::StartSweep(CycleRecord* record) {
   parts_.sweeper.StartPhase();
   parts_.world.RequestFlush();
   const gc::MarkStats& mark = record->mark;
+  // At its peak: before work buffers are given back.
+  const uint64_t overhead =
+      parts_.heap.metadata().bytes_from_os().value() +
+      static_cast<uint64_t>(parts_.heap.ReadStats().manual_span_bytes);
   parts_.pacer.CycleDone(mark.marked_bytes, mark.root_words * sizeof(uint64_t),
-                         parts_.heap.metadata().bytes_from_os().value());
+                         overhead);
   record->goal = parts_.pacer.goal();
   const uint64_t distance = record->goal - mark.marked_bytes;
   parts_.sweeper.SetPace(ByteCount(

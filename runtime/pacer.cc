@@ -58,6 +58,10 @@ Pacer::Pacer(int gc_percent, int64_t memory_limit, uint64_t min_heap) {
 }
 
 void Pacer::SetGoal() {
+  // Span structures and mark bits of small objects take about 4 percent.
+  if (!measured_) {
+    inputs_.overhead = static_cast<uint64_t>(inputs_.memory_limit) / 20;
+  }
   goal_ = HeapGoal(inputs_);
   const auto trigger =
       static_cast<int64_t>(std::min(goal_, static_cast<uint64_t>(INT64_MAX)));
@@ -80,6 +84,7 @@ void Pacer::CycleDone(uint64_t marked, uint64_t roots, uint64_t overhead) {
   inputs_.marked = marked;
   inputs_.roots = roots;
   inputs_.overhead = overhead;
+  measured_ = true;
   live_.StoreRelaxed(static_cast<int64_t>(marked));
   SetGoal();
 }

@@ -78,6 +78,8 @@ class Pacer final : public mcache::AllocationObserver {
   mutable Mutex mutex_{LockRank::kPacer};
   GoalInputs inputs_ ABSL_GUARDED_BY(mutex_);
   uint64_t goal_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Whether a cycle has told the overhead; until then it is estimated.
+  bool measured_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace tricolor::runtime

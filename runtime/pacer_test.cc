@@ -97,6 +97,15 @@ TEST(PacerTest, NewSettingsTakeEffectAtOnce) {
   EXPECT_EQ(pacer.memory_limit(), static_cast<int64_t>(32 * kMiB));
 }
 
+TEST(PacerTest, TheFirstGoalUnderALimitLeavesRoomForTheHeapsOwnStructures) {
+  Pacer pacer(-1, 100 * kMiB, 4 * kMiB);
+  EXPECT_LE(pacer.goal(), 93 * kMiB);
+  EXPECT_GE(pacer.goal(), 91 * kMiB);
+  pacer.CycleDone(kMiB, 0, 2 * kMiB);
+  EXPECT_LE(pacer.goal(), 96 * kMiB);
+  EXPECT_GE(pacer.goal(), 94 * kMiB);
+}
+
 TEST(PacerTest, LiveHeapIsNeverNegative) {
   Pacer pacer(100, INT64_MAX, 4 * kMiB);
   pacer.HeapLiveChanged(-100);
