@@ -38,8 +38,8 @@ class SpanSweeper {
   // flush the calling processor's cache first. Go: mspan.ensureSwept.
   virtual void EnsureSwept(ProcessorCache& processor, MSpan& span) = 0;
 
-  // Sweeps spans until `wanted` pages have been given back to the page heap, or
-  // nothing is left to sweep; returns the pages given back. Go: mheap.reclaim.
+  // Sweeps spans until `wanted` pages or more have been given back to the page
+  // heap, or nothing is left to sweep; returns how many. Go: mheap.reclaim.
   virtual PageCount Reclaim(ProcessorCache& processor, PageCount wanted) = 0;
 
   // Before `bytes` of span are taken from the central lists: pays proportional

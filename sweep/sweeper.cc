@@ -40,7 +40,6 @@ void Sweeper::StartPhase() {
   reclaim_index_.StoreRelaxed(0);
   // Spans beyond this limit will have been allocated in this phase, swept.
   reclaim_limit_.StoreRelaxed(heap_.page_words());
-  reclaim_credit_.StoreRelaxed(0);
   cursor_.StoreRelaxed(0);
   // Last: what Begin acquires lets a sweeper in. Pairs with Begin.
   active_.StoreRelease(0);
@@ -71,7 +70,6 @@ std::optional<PageCount> Sweeper::SweepOne(ProcessorCache& processor) {
   while (MSpan* span = NextSpan()) {
     if (!span->TryAcquireForSweep(sg)) continue;
     freed = SweepAcquired(processor, *span);
-    reclaim_credit_.FetchAddRelaxed(freed->value());
     break;
   }
   if (!freed.has_value()) MarkDrained();
@@ -220,18 +218,17 @@ void Sweeper::EnsureSwept(ProcessorCache& processor, MSpan& span) {
 
 // ---- Page reclaim.
 
+// Go keeps what was freed beyond the need, or by other sweepers, as credit for
+// the next who asks. Here nobody asks before the page heap has nothing left, so
+// such pages have been found and used by then: credit would only let the heap
+// grow beside its garbage.
 PageCount Sweeper::Reclaim(ProcessorCache& processor, PageCount wanted) {
-  PageCount freed = TakeCredit(wanted);
+  PageCount freed(0);
   while (freed < wanted) {
     // Checked before the claim, so that the index cannot run away.
     if (reclaim_index_.LoadRelaxed() >= reclaim_limit_.LoadRelaxed()) break;
     const uint64_t first = reclaim_index_.FetchAddRelaxed(kReclaimWords);
     freed += ReclaimWords(processor, first);
-    if (freed < wanted) freed += TakeCredit(wanted - freed);
-  }
-  if (freed > wanted) {
-    reclaim_credit_.FetchAddRelaxed((freed - wanted).value());
-    freed = wanted;
   }
   return freed;
 }
@@ -265,17 +262,6 @@ PageCount Sweeper::ReclaimWords(ProcessorCache& processor, uint64_t first) {
   }
   End();
   return freed;
-}
-
-// At most `wanted` pages of what sweepers have freed for nobody in particular.
-PageCount Sweeper::TakeCredit(PageCount wanted) {
-  uint64_t credit = reclaim_credit_.LoadRelaxed();
-  uint64_t taken = 0;
-  do {
-    taken = std::min(credit, wanted.value());
-    if (taken == 0) break;
-  } while (!reclaim_credit_.CompareExchangeRelaxed(credit, credit - taken));
-  return PageCount(taken);
 }
 
 // ---- Proportional sweeping.

@@ -32,6 +32,9 @@ namespace tricolor::sweep {
 
 class Sweeper final : public mheap::SpanSweeper {
  public:
+  // Page reclaim claims this many words of the page bitmaps at a time.
+  static constexpr uint64_t kReclaimWords = 8;
+
   // All outlive the sweeper. `receiver` is told of dead objects' specials.
   Sweeper(mheap::MHeap& heap, mcentral::MCentrals& centrals,
           mheap::SpecialReceiver& receiver);
@@ -86,8 +89,6 @@ class Sweeper final : public mheap::SpanSweeper {
   static constexpr uint32_t kDrained = uint32_t{1} << 31;
   // The cursor counts (class, full before partial).
   static constexpr uint32_t kCursorEnd = 2 * mheap::kSpanClasses;
-  // Page reclaim claims this many words of the page bitmaps at a time.
-  static constexpr uint64_t kReclaimWords = 8;
 
   void MarkDrained() { active_.FetchOrAcqRel(kDrained); }
   // An entry of the unswept sets, from where the cursor stands; null when all
@@ -107,7 +108,6 @@ class Sweeper final : public mheap::SpanSweeper {
                   uint32_t freed);
 
   PageCount ReclaimWords(mheap::ProcessorCache& processor, uint64_t first);
-  PageCount TakeCredit(PageCount wanted);
 
   mheap::MHeap& heap_;
   mcentral::MCentrals& centrals_;
@@ -125,11 +125,9 @@ class Sweeper final : public mheap::SpanSweeper {
   Atomic<uint64_t> pace_basis_;     // pages_swept_ at SetPace
 
   // Page reclaim: the next word of the page bitmaps that nobody has claimed,
-  // the end of those that existed when the phase began, and pages that sweepers
-  // have freed and no reclaimer has taken credit for.
+  // and the end of those that existed when the phase began.
   ABSL_CACHELINE_ALIGNED Atomic<uint64_t> reclaim_index_;
   Atomic<uint64_t> reclaim_limit_;
-  Atomic<uint64_t> reclaim_credit_;
 
   // Relaxed counters; all phases.
   ABSL_CACHELINE_ALIGNED Atomic<uint64_t> pages_swept_;
