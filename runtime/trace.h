@@ -58,6 +58,12 @@
                            TRICOLOR_INTERNAL_IS_PAREN(item)) \
   (item)
 #define TRICOLOR_INTERNAL_TRACE_ITEM_0(field)                             \
+  static_assert(                                                          \
+      std::is_base_of_v<::tricolor::internal::ClassOfMember<              \
+                            decltype(&TricolorMostDerived::field)>,       \
+                        TricolorTracedType>,                              \
+      "a derived class has a field of the same name, which hides this "   \
+      "one; give one of them another name");                              \
   ::tricolor::internal::TraceField<decltype(TricolorMostDerived::field)>( \
       tricolor_map, tricolor_offset + offsetof(TricolorMostDerived, field));
 #define TRICOLOR_INTERNAL_TRACE_ITEM_1(base)                                \
@@ -114,6 +120,16 @@ struct TraceAccess {
     T::template TricolorTraceFields<MostDerived>(map, offset);
   }
 };
+
+// The class C of a pointer to member F C::*.
+template <typename T>
+struct ClassOfMemberHelper;
+template <typename C, typename F>
+struct ClassOfMemberHelper<F C::*> {
+  using type = C;
+};
+template <typename T>
+using ClassOfMember = typename ClassOfMemberHelper<T>::type;
 
 template <typename T>
 struct IsPointerField : std::bool_constant<std::is_pointer_v<T>> {};

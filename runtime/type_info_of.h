@@ -78,9 +78,18 @@ struct TypeName {
   static constexpr Storage kStorage{};
 };
 
+// Without dispatch: the object is a T and of no class derived from it, and it
+// may be zeroed memory that has no virtual table yet.
 template <typename T>
 void CallTraceMember(const void* object, PointerVisitor& visitor) {
-  static_cast<const T*>(object)->Trace(visitor);
+  static_cast<const T*>(object)->T::Trace(visitor);
+}
+
+// Whether Trace is a member of T and not of a base, whose pointers alone it
+// would visit.
+template <typename T>
+constexpr bool HasOwnTraceMember() {
+  return std::is_same_v<ClassOfMember<decltype(&T::Trace)>, T>;
 }
 
 template <typename T>
@@ -102,6 +111,12 @@ struct TypeInfoHolder {
   }
   static constexpr TypeInfo Compute() {
     if constexpr (HasTraceMember<T>) {
+      static_assert(HasOwnTraceMember<T>(),
+                    "a class derived from one with a member function Trace "
+                    "needs one of its own, which calls that of the base");
+      static_assert(!TraceAccess::IsTraced<T>(),
+                    "a class has either TRICOLOR_TRACE or a member function "
+                    "Trace");
       TypeInfo info = Make(TypeInfo::Tracing::kCallback);
       info.trace = &CallTraceMember<T>;
       return info;

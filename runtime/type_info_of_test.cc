@@ -74,6 +74,11 @@ struct Visited {
   }
 };
 
+struct VirtuallyVisited final {
+  virtual void Trace(PointerVisitor& visitor) const { visitor.Visit(pointer); }
+  void* pointer;
+};
+
 struct Big {
   Ptr<Big> first;
   char text[1000];
@@ -149,6 +154,19 @@ TEST(TypeInfoOfTest, TraceMemberBecomesTheCallback) {
   const Visited object{0x1005};
   TypeInfoOf<Visited>().trace(&object, recorder);
   EXPECT_EQ(recorder.seen, reinterpret_cast<const void*>(0x1000));
+}
+
+TEST(TypeInfoOfTest, TraceMemberIsCalledWithoutDispatch) {
+  struct Recorder final : PointerVisitor {
+    void Visit(const void*) override { ++visits; }
+    void VisitConservatively(uintptr_t) override {}
+    int visits = 0;
+  } recorder;
+  // As an element that has not been constructed: no virtual table.
+  alignas(VirtuallyVisited)
+      const unsigned char zeroed[sizeof(VirtuallyVisited)] = {};
+  TypeInfoOf<VirtuallyVisited>().trace(zeroed, recorder);
+  EXPECT_EQ(recorder.visits, 1);
 }
 
 TEST(TypeInfoOfTest, MapsLongerThanOneWord) {
