@@ -4,6 +4,7 @@
 #include "tricolor/runtime/cleanup.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -209,6 +210,24 @@ TEST(CleanupTest, AreDroppedWithTheHeap) {
 
 // Objects with cleanups die on several threads; some are stopped in time. Every
 // cleanup is either run once or stopped.
+TEST(CleanupTest, AHeapMayGoWhileItIsSweptInTheBackground) {
+  for (int round = 0; round < 5; ++round) {
+    HeapOptions options;
+    options.debug = "";
+    options.cleanup_thread = false;
+    Heap heap(options);
+    Mutator mutator(heap);
+    // Until a cycle that the program did not ask for has ended.
+    while (heap.ReadMemStats().num_gc == 0) {
+      for (int i = 0; i < 2000; ++i) {
+        AddCleanup(mutator.New<Node>(), [] {});
+      }
+    }
+    // The background sweeper is about to begin, at work, or done.
+    std::this_thread::sleep_for(std::chrono::milliseconds(3 + round));
+  }
+}
+
 TEST(CleanupTest, EachIsRunOrStoppedButNotBoth) {
   HeapOptions options = QuietOptions();
   options.gc_percent = 100;

@@ -133,7 +133,6 @@ void Collector::SweepRest() {
 
 uint64_t Collector::Mark(CycleRecord* record) {
   parts_.heap.mark_bit_arenas().Rotate();
-  parts_.heap.ClearPageMarks();
   parts_.root_set.ListStacks();
   // Threads in native code must leave the Roots as they are meanwhile.
   MutexLock roots_stay(parts_.roots.mutex());

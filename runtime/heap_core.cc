@@ -10,10 +10,12 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "tricolor/base/bits.h"
 #include "tricolor/base/check.h"
 #include "tricolor/base/sys/linux_memory.h"
 #include "tricolor/base/units.h"
 #include "tricolor/mheap/size_classes.h"
+#include "tricolor/pagealloc/page_alloc.h"
 #include "tricolor/runtime/debug_settings.h"
 #include "tricolor/runtime/heap_registry.h"
 
@@ -31,6 +33,12 @@ CollectorOptions CollectorOptionsFrom(const HeapOptions& options) {
           .adapt_workers = options.gc_threads <= 0,
           .background_sweep = options.background_sweep,
           .trace = DebugSettingsFrom(options.debug).gctrace};
+}
+
+// To the unit in which the heap grows.
+uint64_t RoundedUp(uint64_t bytes) {
+  const uint64_t unit = pagealloc::kChunkBytes.value();
+  return bytes > UINT64_MAX - unit ? UINT64_MAX : AlignUp(bytes, unit);
 }
 
 uint64_t NotNegative(int64_t n) {
@@ -62,7 +70,7 @@ absl::StatusOr<std::unique_ptr<HeapCore>> HeapCore::Create(
   auto mheap = std::make_unique<mheap::MHeap>(
       os, mheap::MHeapOptions{
               .reservation = ByteCount(options.reservation_bytes),
-              .max_mapped = ByteCount(options.max_heap_bytes),
+              .max_mapped = ByteCount(RoundedUp(options.max_heap_bytes)),
               .huge_pages_from = ByteCount(options.huge_pages_from_bytes)});
   if (!mheap->Init()) {
     return absl::ResourceExhaustedError(
@@ -70,6 +78,10 @@ absl::StatusOr<std::unique_ptr<HeapCore>> HeapCore::Create(
   }
   const AddrRange range{mheap->base(), mheap->base() + mheap->reserved()};
   std::unique_ptr<HeapCore> core(new HeapCore(options, std::move(mheap)));
+  if (!core->centrals_.ok()) {
+    return absl::ResourceExhaustedError(
+        "the system refuses memory for a heap's lists");
+  }
   if (!HeapRegistry::Add(core.get(), range)) {
     return absl::ResourceExhaustedError("too many heaps in this process");
   }
@@ -97,13 +109,21 @@ HeapCore::HeapCore(const HeapOptions& options,
 }
 
 HeapCore::~HeapCore() {
-  // A cleanup that collects would wait for this thread.
-  const bool attached = MutatorOfThread(world_) != nullptr;
-  if (!attached) cleanups_.EndExecutor();
+  {
+    // A cleanup that collects, in any heap, would wait for this thread.
+    ThreadNativeScope native;
+    cleanups_.EndExecutor();
+  }
   const size_t mutators = world_.mutator_count();
   TRICOLOR_CHECK(mutators == 0,
                  "heap %p destroyed while %zu threads are attached to it",
                  static_cast<void*>(heap_), mutators);
+  {
+    // For good: the sweeper reports dead objects to the queue.
+    ThreadNativeScope native;
+    Collector::Turn turn(collector_);
+    collector_.PauseBackground(turn);
+  }
   // Their callables may hold Roots.
   cleanups_.DropAll();
   const size_t roots = roots_.CountUsed();
@@ -158,6 +178,7 @@ void HeapCore::FreeOsMemory() {
     world_.ForEachProcessor(
         [this](Processor& p) { mheap_->FlushPageCache(p.pages()); });
   });
+  ThreadNativeScope native;  // the system takes its time
   mheap_->Scavenge(mheap_->mapped());
 }
 

@@ -67,6 +67,20 @@ TEST_F(HeapDeathTest, AllocatingInANativeScopeIsFatal) {
       "fatal: mutator 0x[0-9a-f]+ is used inside of its NativeScope");
 }
 
+TEST_F(HeapDeathTest, AStopInANativeScopeThatPollsIsFatal) {
+  EXPECT_DEATH(
+      {
+        Heap heap(QuietOptions());
+        Mutator mutator(heap);
+        Mutator::NativeScope native(mutator);
+        std::thread([&heap] {
+          for (;;) heap.Collect();
+        }).detach();
+        for (;;) mutator.Safepoint();
+      },
+      "fatal: mutator 0x[0-9a-f]+ is used inside of its NativeScope");
+}
+
 TEST_F(HeapDeathTest, DestroyingAHeapWithAttachedThreadsIsFatal) {
   EXPECT_DEATH(
       {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -206,6 +207,31 @@ TEST(HeapLimitTest, AnOsThatRefusesGivesNullAndTheHeapWorksOn) {
     heap.CheckInvariants();
     os.set_refusing(false);
   }
+}
+
+TEST(HeapLimitTest, PagesCachedByIdleThreadsAreNotMissed) {
+  HeapOptions options = ExactOptions();
+  options.max_heap_bytes = size_t{4} << 20;
+  Heap heap(options);
+  std::atomic<int> idle{0};
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      Mutator mutator(heap);
+      mutator.New<Node>();
+      Mutator::NativeScope native(mutator);
+      ++idle;
+      while (!done) std::this_thread::yield();
+    });
+  }
+  while (idle < 8) std::this_thread::yield();
+  {
+    Mutator mutator(heap);
+    EXPECT_NE(mutator.NewArray<char>(size_t{3} << 20), nullptr);
+  }
+  done = true;
+  for (std::thread& t : threads) t.join();
 }
 
 TEST(HeapLimitTest, AFullHeapCollectsItselfBeforeItGivesUp) {

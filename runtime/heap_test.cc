@@ -249,6 +249,20 @@ TEST(HeapTest, LargeRootRangesAreScannedToTheEnd) {
   heap.RemoveRootRange(table.data());
 }
 
+TEST(HeapTest, LargeRootRangesNeedNotBeginAtAWord) {
+  std::vector<Node*> table(200000);
+  Heap heap(ExactOptions());
+  const char* const begin = reinterpret_cast<const char*>(table.data()) + 3;
+  heap.AddRootRange(begin, table.size() * sizeof(Node*) - 3);
+  Mutator mutator(heap);
+  for (size_t i = 1; i < table.size(); ++i) {
+    table[i] = mutator.New<Node>(i);
+  }
+  heap.Collect();
+  EXPECT_EQ(heap.ReadMemStats().heap_objects, table.size() - 1);
+  heap.RemoveRootRange(begin);
+}
+
 TEST(HeapTest, ConstructorExceptionsLeaveOnlyGarbage) {
   Heap heap(ExactOptions());
   Mutator mutator(heap);
@@ -274,7 +288,12 @@ TEST(HeapTest, CreateFailsCleanlyAtEachRefusal) {
     HeapOptions options = QuietOptions();
     options.os = &os;
     const auto heap = Heap::Create(options);
-    if (heap.ok()) EXPECT_EQ((*heap)->ReadMemStats().heap_objects, 0U);
+    if (!heap.ok()) return;
+    EXPECT_EQ((*heap)->ReadMemStats().heap_objects, 0U);
+    // What was refused may be missed only now.
+    Mutator mutator(**heap);
+    const Node* node = mutator.New<Node>();
+    EXPECT_TRUE(node == nullptr || node->intact());
   });
   EXPECT_GT(refusals, 2U);
 }

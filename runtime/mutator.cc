@@ -48,7 +48,10 @@ void Mutator::CheckThreadSlow() const {
                  static_cast<const void*>(this));
 }
 
-void Mutator::SafepointSlow() { core_.world().Poll(context_); }
+void Mutator::SafepointSlow() {
+  CheckThreadSlow();
+  core_.world().Poll(context_);
+}
 
 // A cache whose owner's poll word is 0 has been flushed: each cycle asks for it
 // there. After this the caller reaches no safepoint before it has allocated.

@@ -45,6 +45,13 @@ class ABSL_CACHELINE_ALIGNED Processor {
   // The page heap's part.
   mheap::ProcessorCache& pages() { return pages_; }
 
+  // For the collector. Flushes the cache if a sweep has begun, and gives the
+  // cached pages back, which nobody else could use as long as the owner sleeps.
+  void FlushForOwner() {
+    cache_.PrepareForSweep();
+    heap_.FlushPageCache(pages_);
+  }
+
   // A sweep may have begun since it was retired.
   void Activate() {
     heap_.AttachProcessor(pages_);

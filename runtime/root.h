@@ -52,9 +52,14 @@ class Root {
   Root& operator=(std::nullptr_t) { return *this = static_cast<T*>(nullptr); }
   Root& operator=(const Root& other) { return *this = other.get(); }
   Root& operator=(Root&& other) noexcept {
-    std::swap(slot_, other.slot_);
-    other = nullptr;
+    Root moved(std::move(other));
+    std::swap(slot_, moved.slot_);
     return *this;
+  }
+  template <typename U,
+            typename = std::enable_if_t<std::is_convertible_v<U*, T*>>>
+  Root& operator=(const Root<U>& other) {
+    return *this = static_cast<T*>(other.get());
   }
 
   T* get() const {

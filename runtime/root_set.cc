@@ -49,7 +49,9 @@ size_t RootSet::PrepareRoots() {
   }
   range_jobs_.clear();
   for (const AddrRange& range : ranges_) {
-    for (Addr base = range.base; base < range.limit; base += kRangeJob) {
+    // Cut between words, for each job looks at whole words of its own.
+    for (Addr base = range.base.AlignUp(sizeof(uint64_t)); base < range.limit;
+         base += kRangeJob) {
       range_jobs_.push_back({base, std::min(base + kRangeJob, range.limit)});
     }
   }

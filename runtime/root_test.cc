@@ -95,6 +95,26 @@ TEST_F(RootTest, ConvertsToBaseAndConst) {
   EXPECT_EQ(constant->d, 2U);
 }
 
+TEST_F(RootTest, AssignsToBaseAndConst) {
+  Root<Derived> derived(mutator_, mutator_.New<Derived>());
+  Root<Base> base;
+  Root<const Derived> constant;
+  base = derived;
+  constant = derived;
+  derived = nullptr;
+  EXPECT_EQ(Live(), 1U);
+  EXPECT_EQ(base->b, 1U);
+  EXPECT_EQ(constant->d, 2U);
+}
+
+TEST_F(RootTest, SurvivesBeingMovedToItself) {
+  Root<Base> root(mutator_, mutator_.New<Base>());
+  Root<Base>& same = root;
+  root = std::move(same);
+  EXPECT_EQ(Live(), 1U);
+  EXPECT_NE(root.get(), nullptr);
+}
+
 TEST_F(RootTest, MovesFromHeapToHeap) {
   Heap other(ExactOptions());
   Mutator in_other(other);

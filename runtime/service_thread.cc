@@ -33,11 +33,17 @@ bool ServiceThread::Start(const char* name, Body body, void* argument) {
                  static_cast<void*>(this));
   body_ = body;
   argument_ = argument;
-  // The new thread inherits the mask: it never sees a signal unblocked.
-  sigset_t all;
+  // The new thread inherits the mask: it never sees a signal unblocked, but for
+  // those that its own faults raise, and the profiler's.
+  sigset_t blocked;
   sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  sigfillset(&blocked);
+  constexpr int kOwn[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                          SIGTRAP, SIGABRT, SIGPROF};
+  for (const int own : kOwn) {
+    sigdelset(&blocked, own);
+  }
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
   started_ = pthread_create(&thread_, nullptr, &Run, this) == 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (started_) pthread_setname_np(thread_, name);

@@ -39,7 +39,9 @@ std::optional<bool> MarkOf(const mheap::MHeap& heap, const mheap::MSpan& span,
   } else {
     bits = span.mark_bits();
   }
-  if (span.sweep_gen() != gen) return std::nullopt;
+  // Null: the pages have become a manual span's since the generation was read,
+  // and that of a manual span means nothing. The serial is gone by now.
+  if (bits == nullptr || span.sweep_gen() != gen) return std::nullopt;
   const uint64_t word = bits[index / 64].LoadAcquire();
   if (span.sweep_gen() != gen) return std::nullopt;
   return ((word >> (index % 64)) & 1) != 0;

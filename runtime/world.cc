@@ -253,7 +253,7 @@ MutatorContext* World::ClaimToFlush() {
 
 void World::FinishFlush() {
   while (MutatorContext* m = ClaimToFlush()) {
-    m->processor->cache().PrepareForSweep();
+    m->processor->FlushForOwner();
     m->poll.FetchAndRelease(~kPollFlush);
     MutexLock lock(mutex_);
     m->state.StoreRelease(MutatorState::kNative);
