@@ -60,9 +60,9 @@ class Mutator {
     return ::new (memory) T(std::forward<Args>(args)...);
   }
 
-  // `n` value-initialized Ts, one after the other; a pointer to any of them, or,
-  // of two and more, one past the last, keeps them all. Null when the heap is
-  // full. 0 is as 1.
+  // `n` value-initialized Ts, one after the other; a pointer to any of them,
+  // or, of two and more, one past the last, keeps them all. Null when the heap
+  // is full. 0 is as 1.
   template <typename T>
   T* NewArray(size_t n) {
     CheckObjectType<T>();
