@@ -21,6 +21,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "tricolor/base/atomic.h"
 #include "tricolor/mheap/type_info.h"
 #include "tricolor/runtime/trace.h"
 
@@ -78,10 +79,14 @@ struct TypeName {
   static constexpr Storage kStorage{};
 };
 
-// Without dispatch: the object is a T and of no class derived from it, and it
-// may be zeroed memory that has no virtual table yet.
+// Without dispatch: the object is a T and of no class derived from it. Where a
+// class has virtual functions, a null first word (the virtual table's) is
+// memory that no constructor has been to yet, with nothing in it to visit.
 template <typename T>
 void CallTraceMember(const void* object, PointerVisitor& visitor) {
+  if constexpr (std::is_polymorphic_v<T>) {
+    if (LoadWordRelaxed(static_cast<const uintptr_t*>(object)) == 0) return;
+  }
   static_cast<const T*>(object)->T::Trace(visitor);
 }
 

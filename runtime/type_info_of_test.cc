@@ -76,7 +76,7 @@ struct Visited {
 
 struct VirtuallyVisited final {
   virtual void Trace(PointerVisitor& visitor) const { visitor.Visit(pointer); }
-  void* pointer;
+  void* pointer = nullptr;
 };
 
 struct Big {
@@ -156,16 +156,19 @@ TEST(TypeInfoOfTest, TraceMemberBecomesTheCallback) {
   EXPECT_EQ(recorder.seen, reinterpret_cast<const void*>(0x1000));
 }
 
-TEST(TypeInfoOfTest, TraceMemberIsCalledWithoutDispatch) {
+TEST(TypeInfoOfTest, ElementsThatHaveNotBeenConstructedAreNotVisited) {
   struct Recorder final : PointerVisitor {
     void Visit(const void*) override { ++visits; }
     void VisitConservatively(uintptr_t) override {}
     int visits = 0;
   } recorder;
-  // As an element that has not been constructed: no virtual table.
+  const TypeInfo& info = TypeInfoOf<VirtuallyVisited>();
   alignas(VirtuallyVisited)
       const unsigned char zeroed[sizeof(VirtuallyVisited)] = {};
-  TypeInfoOf<VirtuallyVisited>().trace(zeroed, recorder);
+  info.trace(zeroed, recorder);  // no virtual table to look into
+  EXPECT_EQ(recorder.visits, 0);
+  const VirtuallyVisited object{};
+  info.trace(&object, recorder);
   EXPECT_EQ(recorder.visits, 1);
 }
 
