@@ -114,6 +114,10 @@ ShadowHeap::Node* ShadowHeap::NodeInRoot(uint32_t root) {
   return id == 0 ? nullptr : &nodes_.at(id);
 }
 
+bool ShadowHeap::IsTiny(const Node& node) {
+  return ObjectKinds()[node.kind].type.size * node.count < 16;
+}
+
 uintptr_t* ShadowHeap::SlotAddress(const Node& node, uint32_t slot) const {
   const ObjectKind& kind = ObjectKinds()[node.kind];
   const auto per_element = static_cast<uint32_t>(kind.pointer_words.size());
@@ -244,7 +248,7 @@ void ShadowHeap::DropRoot(uint32_t root) {
 }
 
 void ShadowHeap::MakeWeak(uint32_t root) {
-  if (Node* node = NodeInRoot(root); node != nullptr) {
+  if (Node* node = NodeInRoot(root); node != nullptr && !IsTiny(*node)) {
     node->weak.emplace_back(node->address);
     TRICOLOR_CHECK(node->weak.front() == node->weak.back(),
                    "two weak pointers to one object differ");
@@ -253,7 +257,7 @@ void ShadowHeap::MakeWeak(uint32_t root) {
 
 void ShadowHeap::AddCleanup(uint32_t root) {
   Node* const node = NodeInRoot(root);
-  if (node == nullptr) return;
+  if (node == nullptr || IsTiny(*node)) return;
   auto state = std::make_unique<CleanupState>();
   state->node = root_nodes_[root % kRoots];
   state->handle = tricolor::AddCleanup(
@@ -330,10 +334,8 @@ void ShadowHeap::CheckAfterCollection() {
   // Objects smaller than the tiny allocator's block share blocks, so that the
   // heap may count fewer of them.
   const auto packed = static_cast<uint64_t>(
-      std::count_if(reachable.begin(), reachable.end(), [this](uint32_t id) {
-        const Node& node = nodes_.at(id);
-        return ObjectKinds()[node.kind].type.size * node.count < 16;
-      }));
+      std::count_if(reachable.begin(), reachable.end(),
+                    [this](uint32_t id) { return IsTiny(nodes_.at(id)); }));
   const uint64_t objects = heap_.ReadMemStats().heap_objects;
   TRICOLOR_CHECK(
       objects <= reachable.size() && objects + packed >= reachable.size(),

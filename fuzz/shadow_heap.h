@@ -58,6 +58,7 @@ class ShadowHeap {
   void Follow(uint32_t from, uint32_t slot, uint32_t to);
   void CopyRoot(uint32_t from, uint32_t to);
   void DropRoot(uint32_t root);
+  // Objects of tiny blocks have no identity of their own and are passed over.
   void MakeWeak(uint32_t root);
   void AddCleanup(uint32_t root);
   void StopCleanup(uint32_t cleanup);
@@ -90,6 +91,9 @@ class ShadowHeap {
   };
 
   Node* NodeInRoot(uint32_t root);
+  // Whether it shares a block with others, as far as weak pointers, cleanups
+  // and counts of objects go.
+  static bool IsTiny(const Node& node);
   char* NewObject(uint32_t kind, uint32_t count, uint32_t id);
   uintptr_t* SlotAddress(const Node& node, uint32_t slot) const;
   void FillAndCheckZero(const Node& node, uint32_t id);
