@@ -193,6 +193,7 @@ ByteCount MHeap::Scavenge(ByteCount goal) {
     if (!ok) break;
     other_stats_.released_bytes +=
         static_cast<int64_t>(candidate.size().value());
+    ready_bytes_.FetchSubRelaxed(candidate.size().value());
     released += candidate.size();
   }
   return released;

@@ -214,6 +214,9 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   }
   // Mapped for spans: in use, manual, free and cached.
   ByteCount mapped() const { return grown(); }
+  // Of them, bytes that the OS holds memory for: mapped and not released. A
+  // value of some moment, for pacing; costs one load.
+  ByteCount ready() const { return ByteCount(ready_bytes_.LoadRelaxed()); }
   // Quiescent: no other thread in the heap. Fatal when an invariant is broken.
   void CheckInvariants() const;
 
@@ -351,6 +354,10 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   FixedAlloc<WeakSlot> weak_slots_ ABSL_GUARDED_BY(special_lock_);
   Atomic<uint64_t> last_serial_;
   Atomic<uint64_t> last_cleanup_id_;
+
+  // Written when scavenged pages are committed, and when pages are scavenged:
+  // not at all in a steady state.
+  Atomic<uint64_t> ready_bytes_;
 
   // Written by every AllocSpan and FreeSpan of heap spans.
   alignas(ABSL_CACHELINE_SIZE) Atomic<uint64_t> pages_in_use_;

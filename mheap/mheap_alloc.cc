@@ -188,6 +188,7 @@ bool MHeap::CommitPages(ProcessorCache& processor, PageCount pages,
                         (run.base + BytesOf(pages)).AlignUp(os_page)};
   if (!os_.Used(range)) return false;
   processor.stats_.released_bytes.AddOwned(-Signed(run.scavenged_bytes));
+  ready_bytes_.FetchAddRelaxed(run.scavenged_bytes.value());
   return true;
 }
 
@@ -209,8 +210,9 @@ void MHeap::GiveBack(ProcessorCache& processor, PageCount pages,
     // them so is safe, for they are committed again before use, but some may
     // hold garbage.
     if (run.scavenged_bytes != bytes) scavenged_is_zero_.StoreRelaxed(false);
-    processor.stats_.released_bytes.AddOwned(Signed(bytes) -
-                                             Signed(run.scavenged_bytes));
+    const ByteCount declared = bytes - run.scavenged_bytes;
+    processor.stats_.released_bytes.AddOwned(Signed(declared));
+    ready_bytes_.FetchSubRelaxed(declared.value());
     GiveBackScavenged({run.base, run.base + bytes});
   }
 }

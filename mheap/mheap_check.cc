@@ -179,6 +179,8 @@ class MHeap::Checker {
           manual_pages_ * kPageSize);
     Equal("released bytes", Unsigned(stats.released_bytes),
           released * kPageSize);
+    Equal("ready bytes", heap_.ready().value(),
+          (mapped - released) * kPageSize);
     Equal("pages mapped", mapped, heap_pages_ + manual_pages_ + free + cached);
     Equal("pages added", heap_.pages_->total_pages().value(), mapped);
     Equal("span structures", heap_.span_structures_.in_use(), structures);

@@ -484,12 +484,14 @@ TEST(MHeapTest, ScavengedMemoryLeavesTheOsAndComesBackZero) {
             BytesOf(PageCount(1024)));
   EXPECT_EQ(ready - t.os.ready_bytes(), BytesOf(PageCount(1024)));
   EXPECT_EQ(t.heap.ReadStats().released_bytes, 8 * int64_t{kMiB});
+  EXPECT_EQ(t.heap.ready(), ByteCount(0));
   t.heap.CheckInvariants();
   span = t.heap.AllocSpan(t.processor, PageCount(1024), LargeClass());
   EXPECT_FALSE(span->needs_zero());
   span->TakeFreeRun(1);
   EXPECT_EQ(span->base().as<char>()[12345], 0);
   EXPECT_EQ(t.heap.ReadStats().released_bytes, 0);
+  EXPECT_EQ(t.heap.ready(), BytesOf(PageCount(1024)));
 }
 
 TEST(MHeapTest, PagesCommittedInVainAreDirtyOnceScavenged) {
