@@ -33,6 +33,7 @@ ChunkPart FirstPart(uint64_t page, uint64_t count) {
 PageAlloc::PageAlloc(OsMemory& os, AddrRange window)
     : window_(window),
       chunks_(os),
+      scavenge_index_(os),
       levels_{LazyArray<PallocSum>(os), LazyArray<PallocSum>(os),
               LazyArray<PallocSum>(os), LazyArray<PallocSum>(os),
               LazyArray<PallocSum>(os)},
@@ -60,8 +61,9 @@ bool PageAlloc::Init() {
     if (!levels_[level].Init(root_entries << (level * PallocSum::kFanoutBits)))
       return false;
   }
-  return levels_[0].EnsureCommitted(0, root_entries) &&
-         chunks_.Init(window_.size() / kChunkBytes);
+  const uint64_t chunks = window_.size() / kChunkBytes;
+  return levels_[0].EnsureCommitted(0, root_entries) && chunks_.Init(chunks) &&
+         scavenge_index_.Init(chunks);
 }
 
 // ---------------------------------------------------------------------------
@@ -107,11 +109,14 @@ bool PageAlloc::CommitTables(AddrRange range) {
     if (!levels_[level].EnsureCommitted(begin, end - begin)) return false;
   }
   const uint64_t chunk = first >> kLogChunkPages;
-  return chunks_.EnsureCommitted(chunk, (last >> kLogChunkPages) + 1 - chunk);
+  const uint64_t chunks = (last >> kLogChunkPages) + 1 - chunk;
+  return chunks_.EnsureCommitted(chunk, chunks) &&
+         scavenge_index_.EnsureCommitted(chunk, chunks);
 }
 
 ByteCount PageAlloc::table_bytes() const {
-  ByteCount bytes = chunks_.committed() + range_memory_.bytes_from_os();
+  ByteCount bytes = chunks_.committed() + scavenge_index_.committed() +
+                    range_memory_.bytes_from_os();
   for (const LazyArray<PallocSum>& level : levels_) bytes += level.committed();
   return bytes;
 }
@@ -173,6 +178,7 @@ PageRun PageAlloc::AllocAligned(PageCount pages, PageCount alignment) {
 PageRun PageAlloc::TakeInChunk(uint64_t chunk, uint32_t first, uint32_t count) {
   PallocData& data = chunks_[chunk];
   const uint32_t scavenged = data.Allocate(first, count);
+  scavenge_index_.NoteAlloc(chunk, count);
   free_pages_ -= count;
   scavenged_pages_ -= scavenged;
   UpdateAfterSet(chunk,
@@ -190,6 +196,7 @@ PageRun PageAlloc::Take(uint64_t page, uint64_t count) {
   for (uint64_t p = page, left = count; left != 0;) {
     const ChunkPart next = FirstPart(p, left);
     scavenged += chunks_[next.chunk].Allocate(next.first, next.count);
+    scavenge_index_.NoteAlloc(next.chunk, next.count);
     p += next.count;
     left -= next.count;
   }
@@ -221,7 +228,9 @@ PageCache PageAlloc::AllocToCache() {
   const uint64_t free = ~data.used().Block64(index);
   const uint64_t scavenged = data.scavenged().Block64(index);
   data.AllocateBlock64(index, free);
-  free_pages_ -= static_cast<uint64_t>(std::popcount(free));
+  const auto count = static_cast<uint32_t>(std::popcount(free));
+  scavenge_index_.NoteAlloc(chunk, count);
+  free_pages_ -= count;
   scavenged_pages_ -= static_cast<uint64_t>(std::popcount(scavenged));
   UpdateAfterSet(chunk, data.used().Summarize());
   const uint64_t block =
@@ -246,6 +255,7 @@ void PageAlloc::Free(Addr base, PageCount pages) {
       ReportBadFree(base, pages);
     }
     chunks_[part.chunk].Free(part.first, part.count);
+    scavenge_index_.NoteFree(part.chunk, part.count, /*may_scavenge=*/true);
     UpdateAfterClear(part.chunk,
                      chunks_[part.chunk].used().SummarizeAfterClear(
                          LeafSum(part.chunk), part.first, part.count));
@@ -254,7 +264,6 @@ void PageAlloc::Free(Addr base, PageCount pages) {
   }
   free_pages_ += count;
   LowerSearchPage(page);
-  scavenge_index_.NoteFree(page + count);
 }
 
 // Checks all before it changes anything, so that the report finds the state
@@ -272,6 +281,7 @@ void PageAlloc::FreeSlow(uint64_t page, uint64_t count) {
   for (uint64_t p = page, left = count; left != 0;) {
     const ChunkPart part = FirstPart(p, left);
     chunks_[part.chunk].Free(part.first, part.count);
+    scavenge_index_.NoteFree(part.chunk, part.count, /*may_scavenge=*/true);
     p += part.count;
     left -= part.count;
   }
@@ -336,11 +346,12 @@ void PageAlloc::FreeCached(Addr base, uint64_t free, uint64_t scavenged) {
                  " are free, expected allocated",
                  base.value(), free, free & ~data.used().Block64(index));
   data.FreeBlock64(index, free, scavenged);
-  free_pages_ += static_cast<uint64_t>(std::popcount(free));
+  const auto count = static_cast<uint32_t>(std::popcount(free));
+  scavenge_index_.NoteFree(chunk, count, /*may_scavenge=*/free != scavenged);
+  free_pages_ += count;
   scavenged_pages_ += static_cast<uint64_t>(std::popcount(scavenged));
   UpdateAfterClear(chunk, data.used().Summarize());
   LowerSearchPage(page + static_cast<uint64_t>(std::countr_zero(free)));
-  if (free != scavenged) scavenge_index_.NoteFree(page + PageCache::kPages);
 }
 
 // ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@
 // Thread-compatible: in a heap its lock guards every call. Only a range taken
 // with TakeScavengeCandidate may be worked on without it.
 //
-// Invariants INV-PAGEALLOC-1 to -8: docs/pagealloc.md; CheckInvariants().
+// Invariants INV-PAGEALLOC-1 to -10: docs/pagealloc.md; CheckInvariants().
 // Cost: Alloc and Free of small runs touch one chunk and the path to the root;
 // a search that leaves the first chunk reads at most eight entries a level,
 // and the root's.
@@ -30,6 +30,7 @@
 #include "tricolor/pagealloc/page_run.h"
 #include "tricolor/pagealloc/palloc_bits.h"
 #include "tricolor/pagealloc/palloc_sum.h"
+#include "tricolor/pagealloc/scavenge_candidate.h"
 #include "tricolor/pagealloc/scavenge_index.h"
 
 namespace tricolor::pagealloc {
@@ -72,21 +73,28 @@ class PageAlloc {
   PageCache AllocToCache();
 
   // Gives at least `bytes` of free memory back to the operating system if
-  // there is as much, from the highest address down, and returns how many
+  // the mode finds as much, from the highest address down, and returns how many
   // bytes that were. Memory given back before does not count. Stops early when
   // the system refuses.
-  ByteCount Scavenge(ByteCount bytes);
+  ByteCount Scavenge(ByteCount bytes, ScavengeMode mode = ScavengeMode::kForce);
 
   // The two halves of Scavenge, between which a caller may drop the lock
   // around its call of OsMemory::Unused.
   //
   // The highest run of free unscavenged memory, at most `max` bytes rounded up
   // to OS pages, more only where a free huge page would be broken; its pages
-  // are marked allocated. Base and limit are null when there is none.
-  AddrRange TakeScavengeCandidate(ByteCount max);
+  // are marked allocated. Base and limit are null when there is none. The
+  // background mode leaves alone chunks that are dense, or were when the
+  // generation began, and huge pages that are dense.
+  AddrRange TakeScavengeCandidate(ByteCount max,
+                                  ScavengeMode mode = ScavengeMode::kForce);
   // Frees what TakeScavengeCandidate returned, which is marked scavenged when
   // it has been `released`.
   void ReturnScavengeCandidate(AddrRange candidate, bool released);
+
+  // Begins a generation; in a heap, once in a cycle of the collector. What
+  // frees make sparse in one becomes open to the background mode in the next.
+  void NextScavengeGeneration() { scavenge_index_.NextGeneration(); }
 
   AddrRange window() const { return window_; }
   // Free pages, scavenged or not; pages in caches are not free.
@@ -171,7 +179,8 @@ class PageAlloc {
   void UpdateParents(uint64_t first_chunk, uint64_t last_chunk);
 
   // Scavenging; page_alloc_scavenge.cc.
-  AddrRange FindCandidate(uint32_t max_pages);
+  AddrRange FindCandidate(uint32_t max_pages, ScavengeMode mode);
+  ScavengeGranularity Granularity() const;
 
   // CheckInvariants; page_alloc_check.cc.
   class Checker;
@@ -182,8 +191,8 @@ class PageAlloc {
   uint64_t free_pages_ = 0;
   uint64_t scavenged_pages_ = 0;
   AddrRange hot_range_;  // the added range of the last Free
-  ScavengeIndex scavenge_index_;
   LazyArray<PallocData> chunks_;
+  ScavengeIndex scavenge_index_;
   // levels_[kLeafLevel][i] summarizes chunks_[i].
   LazyArray<PallocSum> levels_[kLevels];
 

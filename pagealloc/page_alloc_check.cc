@@ -3,6 +3,7 @@
 //
 // PageAlloc's invariants, as code, and its hooks for tests.
 
+#include <algorithm>
 #include <bit>
 #include <cinttypes>
 
@@ -17,9 +18,7 @@ namespace tricolor::pagealloc {
 class PageAlloc::Checker {
  public:
   explicit Checker(const PageAlloc& pages)
-      : pages_(pages),
-        os_page_(static_cast<uint32_t>(
-            std::max<uint64_t>(PagesIn(pages.os_.page_size()).value(), 1))) {}
+      : pages_(pages), granularity_(pages.Granularity()) {}
 
   void Run() {
     pages_.in_use_.CheckInvariants();
@@ -61,21 +60,51 @@ class PageAlloc::Checker {
                      pages_.AddressOfPage(base).value(), scavenged & ~free, w);
       free_ += static_cast<uint64_t>(PopCount(free));
       scavenged_ += static_cast<uint64_t>(PopCount(scavenged));
-      const uint64_t word_page = base + w * 64;
       if (free != 0 && lowest_free_ == kNoPage) {
         lowest_free_ =
-            word_page + static_cast<uint64_t>(std::countr_zero(free));
+            base + w * 64 + static_cast<uint64_t>(std::countr_zero(free));
       }
-      TRICOLOR_CHECK(
-          word_page < pages_.scavenge_index_.limit() ||
-              ~FillAligned(~free | scavenged, os_page_) == 0,
-          "pagealloc: pages 0x%" PRIx64 " at 0x%" PRIx64
-          " can be scavenged, the index says none is from 0x%" PRIx64
-          " on [INV-PAGEALLOC-8]",
-          ~FillAligned(~free | scavenged, os_page_),
-          pages_.AddressOfPage(word_page).value(),
-          pages_.AddressOfPage(pages_.scavenge_index_.limit()).value());
     }
+    CheckScavengeIndex(chunk);
+  }
+
+  void CheckScavengeIndex(uint64_t chunk) {
+    const ScavengeIndex& index = pages_.scavenge_index_;
+    const ChunkOccupancy& occupancy = index.chunk(chunk);
+    const PallocData& data = pages_.chunks_[chunk];
+    const uint32_t used = data.used().PopcountRange(0, kChunkPages);
+    const uint32_t last = occupancy.last_in_use(index.generation());
+    TRICOLOR_CHECK(occupancy.in_use() == used && last <= kChunkPages,
+                   "pagealloc: chunk 0x%" PRIx64
+                   ": index has %u pages in use, %u in the last generation,"
+                   " expected %u and at most 512 [INV-PAGEALLOC-9]",
+                   AddressOfChunk(chunk), occupancy.in_use(), last, used);
+    CheckScavengeMode(chunk, ScavengeMode::kForce,
+                      HasScavengeCandidate(data, granularity_),
+                      "[INV-PAGEALLOC-8]");
+    const bool dense = std::max(used, last) >= ChunkOccupancy::kDensePages;
+    CheckScavengeMode(chunk, ScavengeMode::kBackground,
+                      !dense && FindScavengeCandidate(data, 1, granularity_,
+                                                      ScavengeMode::kBackground)
+                                        .count != 0,
+                      "[INV-PAGEALLOC-10]");
+  }
+
+  // The search of `mode` finds the chunk if it has something to be scavenged.
+  void CheckScavengeMode(uint64_t chunk, ScavengeMode mode, bool any,
+                         const char* invariant) {
+    const ScavengeIndex& index = pages_.scavenge_index_;
+    TRICOLOR_CHECK(
+        !any || (chunk < index.limit(mode) && index.MayScavenge(chunk, mode)),
+        "pagealloc: pages of chunk 0x%" PRIx64
+        " can be scavenged, the index says %s0x%" PRIx64 " %s",
+        AddressOfChunk(chunk),
+        chunk < index.limit(mode) ? "none can be in " : "none is from ",
+        AddressOfChunk(std::min(chunk, index.limit(mode))), invariant);
+  }
+
+  uint64_t AddressOfChunk(uint64_t chunk) const {
+    return pages_.AddressOfPage(chunk << kLogChunkPages).value();
   }
 
   void CheckParents(unsigned level, uint64_t first, uint64_t last) {
@@ -163,7 +192,7 @@ class PageAlloc::Checker {
   }
 
   const PageAlloc& pages_;
-  const uint32_t os_page_;
+  const ScavengeGranularity granularity_;
   uint64_t free_ = 0;
   uint64_t scavenged_ = 0;
   uint64_t total_ = 0;
@@ -202,7 +231,7 @@ void PageAlloc::SetChunkForTest(Addr chunk_base,
   LeafSum(chunk) = data.used().Summarize();
   UpdateParents(chunk, chunk);
   LowerSearchPage(chunk << kLogChunkPages);
-  scavenge_index_.NoteFree((chunk + 1) << kLogChunkPages);
+  scavenge_index_.SetForTest(chunk, data.used().PopcountRange(0, kChunkPages));
 }
 
 const PallocData& PageAlloc::ChunkForTest(Addr chunk_base) const {

@@ -9,21 +9,30 @@ namespace tricolor::pagealloc {
 
 void PageAllocModel::Grow(uint64_t chunk, uint64_t count) {
   for (uint64_t c = chunk; c < chunk + count; ++c) {
-    chunks_[c].fill(kScavenged);
+    chunks_[c].states.fill(kScavenged);
     counts_[kScavenged] += kChunkPages;
   }
+}
+
+void PageAllocModel::Set(uint64_t page, State state) {
+  Chunk& chunk = chunks_.at(page / kChunkPages);
+  State& now = chunk.states[page % kChunkPages];
+  chunk.in_use += uint64_t{state >= kUsed} - uint64_t{now >= kUsed};
+  --counts_[now];
+  ++counts_[state];
+  now = state;
 }
 
 uint64_t PageAllocModel::Find(uint64_t pages, uint64_t alignment) const {
   uint64_t run = 0;       // usable pages that end before `next`
   uint64_t next = kNone;  // the page that would continue the run
-  for (const auto& [chunk, states] : chunks_) {
+  for (const auto& [number, chunk] : chunks_) {
+    if (chunk.in_use == kChunkPages) continue;
     for (uint64_t i = 0; i < kChunkPages; ++i) {
-      const uint64_t page = chunk * kChunkPages + i;
-      const bool free = states[i] == kFree || states[i] == kScavenged;
+      const uint64_t page = number * kChunkPages + i;
       if (page != next) run = 0;
       next = page + 1;
-      if (!free) {
+      if (chunk.states[i] >= kUsed) {
         run = 0;
         continue;
       }
@@ -90,24 +99,40 @@ PageAllocModel::Run PageAllocModel::CacheAlloc(Cache& cache, uint64_t pages) {
   return {};
 }
 
-bool PageAllocModel::GroupIsUsable(const Chunk& chunk, uint64_t group,
-                                   uint64_t os_page) {
-  for (uint64_t i = group; i < group + os_page; ++i) {
-    if (chunk[i] != kFree) return false;
+// Whether the OS page that begins at page `first` of the chunk may be given
+// back.
+bool PageAllocModel::OsPageIsUsable(const Chunk& chunk, uint64_t first,
+                                    ScavengeMode mode) const {
+  for (uint64_t i = first; i < first + os_page_; ++i) {
+    if (chunk.states[i] != kFree) return false;
   }
-  return true;
+  if (mode == ScavengeMode::kForce || huge_page_ <= os_page_ ||
+      huge_page_ < 64 || huge_page_ > kChunkPages) {
+    return true;
+  }
+  const uint64_t huge = first / huge_page_ * huge_page_;
+  uint64_t used = 0;
+  for (uint64_t i = huge; i < huge + huge_page_; ++i) {
+    if (chunk.states[i] >= kUsed) ++used;
+  }
+  return used * 32 < huge_page_ * 31;
 }
 
-PageAllocModel::Pages PageAllocModel::TakeCandidate(uint64_t pages) {
+PageAllocModel::Pages PageAllocModel::TakeCandidate(uint64_t pages,
+                                                    ScavengeMode mode) {
   for (auto it = chunks_.rbegin(); it != chunks_.rend(); ++it) {
     const Chunk& chunk = it->second;
+    if (mode == ScavengeMode::kBackground &&
+        std::max(chunk.in_use, chunk.last_in_use) >= 496) {
+      continue;
+    }
     uint64_t end = kChunkPages;
-    while (end > 0 && !GroupIsUsable(chunk, end - os_page_, os_page_)) {
+    while (end > 0 && !OsPageIsUsable(chunk, end - os_page_, mode)) {
       end -= os_page_;
     }
     if (end == 0) continue;
     uint64_t lowest = end - os_page_;
-    while (lowest > 0 && GroupIsUsable(chunk, lowest - os_page_, os_page_)) {
+    while (lowest > 0 && OsPageIsUsable(chunk, lowest - os_page_, mode)) {
       lowest -= os_page_;
     }
     uint64_t first = end - os_page_;
@@ -132,10 +157,15 @@ void PageAllocModel::ReturnCandidate(Pages candidate, bool released) {
   }
 }
 
-std::vector<PageAllocModel::Pages> PageAllocModel::Scavenge(uint64_t pages) {
+void PageAllocModel::NextGeneration() {
+  for (auto& [number, chunk] : chunks_) chunk.last_in_use = chunk.in_use;
+}
+
+std::vector<PageAllocModel::Pages> PageAllocModel::Scavenge(uint64_t pages,
+                                                            ScavengeMode mode) {
   std::vector<Pages> all;
   for (uint64_t released = 0; released < pages;) {
-    const Pages candidate = TakeCandidate(pages - released);
+    const Pages candidate = TakeCandidate(pages - released, mode);
     if (candidate.count == 0) break;
     ReturnCandidate(candidate, /*released=*/true);
     all.push_back(candidate);
@@ -144,37 +174,35 @@ std::vector<PageAllocModel::Pages> PageAllocModel::Scavenge(uint64_t pages) {
   return all;
 }
 
-PageAllocModel::Pages PageAllocModel::UsedFrom(uint64_t page) const {
-  Pages found{kNone, 0};
-  bool from_page = false;
-  for (const auto& [chunk, states] : chunks_) {
-    for (uint64_t i = 0; i < kChunkPages; ++i) {
-      const uint64_t p = chunk * kChunkPages + i;
-      if (found.count != 0 && found.page + found.count == p) {
-        if (states[i] == kUsed) {
-          ++found.count;
-          continue;
-        }
-      }
-      if (states[i] != kUsed) continue;
-      // The first of all, then the first one at or above `page`.
-      const bool better = found.count == 0 || (!from_page && p >= page);
-      if (better) {
-        found = {p, 1};
-        from_page = p >= page;
-      }
-    }
-    if (from_page && found.page + found.count < (chunk + 1) * kChunkPages) {
-      break;
-    }
+// The lowest page of the chunk at or above `from` that is used, or kNone.
+uint64_t PageAllocModel::UsedPageIn(const Chunks::value_type& chunk,
+                                    uint64_t from) const {
+  for (uint64_t i = 0; i < kChunkPages; ++i) {
+    const uint64_t page = chunk.first * kChunkPages + i;
+    if (page >= from && chunk.second.states[i] == kUsed) return page;
   }
-  return found;
+  return kNone;
+}
+
+PageAllocModel::Pages PageAllocModel::UsedFrom(uint64_t page) const {
+  uint64_t first = kNone;
+  for (auto it = chunks_.lower_bound(page / kChunkPages);
+       first == kNone && it != chunks_.end(); ++it) {
+    first = UsedPageIn(*it, page);
+  }
+  for (auto it = chunks_.begin(); first == kNone && it != chunks_.end(); ++it) {
+    first = UsedPageIn(*it, 0);
+  }
+  if (first == kNone) return {kNone, 0};
+  uint64_t end = first + 1;
+  while (IsGrown(end / kChunkPages) && At(end) == kUsed) ++end;
+  return {first, end - first};
 }
 
 std::vector<PageAllocModel::Pages> PageAllocModel::GrownRanges() const {
   std::vector<Pages> ranges;
-  for (const auto& [chunk, states] : chunks_) {
-    const uint64_t page = chunk * kChunkPages;
+  for (const auto& [number, chunk] : chunks_) {
+    const uint64_t page = number * kChunkPages;
     if (!ranges.empty() && ranges.back().page + ranges.back().count == page) {
       ranges.back().count += kChunkPages;
     } else {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tricolor/pagealloc/palloc_bits.h"
+#include "tricolor/pagealloc/scavenge_candidate.h"
 
 namespace tricolor::pagealloc {
 
@@ -55,10 +56,11 @@ class PageAllocModel {
   Run CacheAlloc(Cache& cache, uint64_t pages);
 
   // Marks what is to be released for `pages` pages, in order.
-  std::vector<Pages> Scavenge(uint64_t pages);
+  std::vector<Pages> Scavenge(uint64_t pages, ScavengeMode mode);
   // The first of it only, marked as used until returned.
-  Pages TakeCandidate(uint64_t pages);
+  Pages TakeCandidate(uint64_t pages, ScavengeMode mode);
   void ReturnCandidate(Pages candidate, bool released);
+  void NextGeneration();
 
   // The first range of pages in use, outside of caches, from `page` on, or
   // from the beginning when there is none; kNone when there is none at all.
@@ -72,30 +74,31 @@ class PageAllocModel {
   // Calls f(chunk) for each chunk grown.
   template <typename F>
   void ForEachChunk(F f) const {
-    for (const auto& [chunk, states] : chunks_) f(chunk);
+    for (const auto& [number, chunk] : chunks_) f(number);
   }
 
  private:
   enum State : uint8_t { kFree, kScavenged, kUsed, kCached };
-  using Chunk = std::array<State, kChunkPages>;
+  struct Chunk {
+    std::array<State, kChunkPages> states;
+    uint64_t in_use = 0;       // kUsed or kCached
+    uint64_t last_in_use = 0;  // when the generation began
+  };
+  using Chunks = std::map<uint64_t, Chunk>;
 
   State At(uint64_t page) const {
-    return chunks_.at(page / kChunkPages)[page % kChunkPages];
+    return chunks_.at(page / kChunkPages).states[page % kChunkPages];
   }
-  void Set(uint64_t page, State state) {
-    State& now = chunks_.at(page / kChunkPages)[page % kChunkPages];
-    --counts_[now];
-    ++counts_[state];
-    now = state;
-  }
+  void Set(uint64_t page, State state);
   uint64_t Find(uint64_t pages, uint64_t alignment) const;
-  static bool GroupIsUsable(const Chunk& chunk, uint64_t group,
-                            uint64_t os_page);
+  uint64_t UsedPageIn(const Chunks::value_type& chunk, uint64_t from) const;
+  bool OsPageIsUsable(const Chunk& chunk, uint64_t first,
+                      ScavengeMode mode) const;
 
   const uint64_t window_page_;
   const uint64_t os_page_;
   const uint64_t huge_page_;
-  std::map<uint64_t, Chunk> chunks_;
+  Chunks chunks_;
   std::array<uint64_t, 4> counts_ = {};
 };
 

@@ -91,15 +91,21 @@ class PageAllocRandomTest : public testing::TestWithParam<Mix> {
   }
 
   void StepScavenge(PageAllocTester& t, uint64_t pages) {
-    switch (Below(6)) {
+    switch (Below(10)) {
       case 0:
         return t.ScavengeFailing(pages);
       case 1:
         return t.TakeCandidate(pages);
       case 2:
+        return t.TakeCandidateInBackground(pages);
+      case 3:
         return t.ReturnCandidate(Below(2) == 0);
-      default:
+      case 4:
+        return t.NextGeneration();
+      case 5:
         return t.Scavenge(pages);
+      default:
+        return t.ScavengeInBackground(pages);
     }
   }
 

@@ -14,10 +14,10 @@
 
 namespace tricolor::pagealloc {
 
-ByteCount PageAlloc::Scavenge(ByteCount bytes) {
+ByteCount PageAlloc::Scavenge(ByteCount bytes, ScavengeMode mode) {
   ByteCount released;
   while (released < bytes) {
-    const AddrRange candidate = TakeScavengeCandidate(bytes - released);
+    const AddrRange candidate = TakeScavengeCandidate(bytes - released, mode);
     if (candidate.empty()) break;
     const bool ok = os_.Unused(candidate);
     ReturnScavengeCandidate(candidate, ok);
@@ -27,10 +27,10 @@ ByteCount PageAlloc::Scavenge(ByteCount bytes) {
   return released;
 }
 
-AddrRange PageAlloc::TakeScavengeCandidate(ByteCount max) {
+AddrRange PageAlloc::TakeScavengeCandidate(ByteCount max, ScavengeMode mode) {
   const ByteCount clamped = std::min(max, kChunkBytes);
   const AddrRange candidate =
-      FindCandidate(static_cast<uint32_t>(PagesFor(clamped).value()));
+      FindCandidate(static_cast<uint32_t>(PagesFor(clamped).value()), mode);
   if (!candidate.empty()) {
     Take(PageNumber(candidate.base), PagesIn(candidate.size()).value());
   }
@@ -47,34 +47,35 @@ void PageAlloc::ReturnScavengeCandidate(AddrRange candidate, bool released) {
   scavenged_pages_ += pages;
 }
 
+ScavengeGranularity PageAlloc::Granularity() const {
+  return {static_cast<uint32_t>(
+              std::max<uint64_t>(PagesIn(os_.page_size()).value(), 1)),
+          static_cast<uint32_t>(PagesIn(os_.huge_page_size()).value())};
+}
+
 // Goes down chunk by chunk from where the index says.
-AddrRange PageAlloc::FindCandidate(uint32_t max_pages) {
-  const ByteCount os_page = os_.page_size();
-  const ByteCount huge_page = os_.huge_page_size();
-  const ScavengeGranularity granularity{
-      static_cast<uint32_t>(std::max<uint64_t>(PagesIn(os_page).value(), 1)),
-      static_cast<uint32_t>(PagesIn(huge_page).value())};
+AddrRange PageAlloc::FindCandidate(uint32_t max_pages, ScavengeMode mode) {
+  const ScavengeGranularity granularity = Granularity();
+  const uint64_t limit = scavenge_index_.limit(mode);
   for (uint64_t r = in_use_.size(); r-- > 0;) {
-    const uint64_t base = PageNumber(in_use_[r].base);
-    uint64_t limit = std::min(PageNumber(in_use_[r].limit - ByteCount(1)) + 1,
-                              scavenge_index_.limit());
-    while (limit > base) {
-      const uint64_t chunk = (limit - 1) >> kLogChunkPages;
-      const uint64_t chunk_page = chunk << kLogChunkPages;
-      if (!LeafSum(chunk).none_free()) {
-        const ChunkRange found = FindScavengeCandidate(
-            chunks_[chunk], static_cast<uint32_t>(limit - chunk_page),
-            max_pages, granularity);
-        if (found.count != 0) {
-          const Addr first = AddressOfPage(chunk_page + found.first);
-          scavenge_index_.NoteSearched(chunk_page + found.first + found.count);
-          return {first, first + BytesOf(PageCount(found.count))};
-        }
+    const uint64_t first = PageNumber(in_use_[r].base) >> kLogChunkPages;
+    const uint64_t chunks = in_use_[r].size() / kChunkBytes;
+    for (uint64_t c = std::min(first + chunks, limit); c-- > first;) {
+      if (!scavenge_index_.MayScavenge(c, mode)) continue;
+      const ChunkRange found =
+          FindScavengeCandidate(chunks_[c], max_pages, granularity, mode);
+      if (found.count != 0) {
+        scavenge_index_.NoteSearched(mode, c + 1);
+        const Addr base = AddressOfPage((c << kLogChunkPages) + found.first);
+        return {base, base + BytesOf(PageCount(found.count))};
       }
-      limit = chunk_page;
+      if (mode == ScavengeMode::kForce ||
+          !HasScavengeCandidate(chunks_[c], granularity)) {
+        scavenge_index_.NoteNothing(c);
+      }
     }
   }
-  scavenge_index_.NoteSearched(0);
+  scavenge_index_.NoteSearched(mode, 0);
   return {};
 }
 

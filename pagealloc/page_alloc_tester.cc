@@ -197,8 +197,18 @@ void PageAllocTester::CompareReleased(
 
 void PageAllocTester::Scavenge(uint64_t pages) {
   Note("Scavenge", pages);
-  const ByteCount released = pages_.Scavenge(BytesOf(PageCount(pages)));
-  const std::vector<PageAllocModel::Pages> expected = model_.Scavenge(pages);
+  ScavengeBoth(pages, ScavengeMode::kForce);
+}
+
+void PageAllocTester::ScavengeInBackground(uint64_t pages) {
+  Note("ScavengeInBackground", pages);
+  ScavengeBoth(pages, ScavengeMode::kBackground);
+}
+
+void PageAllocTester::ScavengeBoth(uint64_t pages, ScavengeMode mode) {
+  const ByteCount released = pages_.Scavenge(BytesOf(PageCount(pages)), mode);
+  const std::vector<PageAllocModel::Pages> expected =
+      model_.Scavenge(pages, mode);
   uint64_t sum = 0;
   for (const PageAllocModel::Pages& p : expected) sum += p.count;
   TRICOLOR_CHECK(released == BytesOf(PageCount(sum)),
@@ -220,8 +230,18 @@ void PageAllocTester::ScavengeFailing(uint64_t pages) {
 void PageAllocTester::TakeCandidate(uint64_t pages) {
   ReturnCandidate(false);
   Note("TakeCandidate", pages);
-  candidate_ = pages_.TakeScavengeCandidate(BytesOf(PageCount(pages)));
-  model_candidate_ = model_.TakeCandidate(pages);
+  TakeBoth(pages, ScavengeMode::kForce);
+}
+
+void PageAllocTester::TakeCandidateInBackground(uint64_t pages) {
+  ReturnCandidate(false);
+  Note("TakeCandidateInBackground", pages);
+  TakeBoth(pages, ScavengeMode::kBackground);
+}
+
+void PageAllocTester::TakeBoth(uint64_t pages, ScavengeMode mode) {
+  candidate_ = pages_.TakeScavengeCandidate(BytesOf(PageCount(pages)), mode);
+  model_candidate_ = model_.TakeCandidate(pages, mode);
   const uint64_t count = PagesIn(candidate_.size()).value();
   const bool none = model_candidate_.count == 0;
   const Addr base = none ? Addr() : At(model_candidate_.page);
@@ -239,6 +259,12 @@ void PageAllocTester::ReturnCandidate(bool released) {
   model_.ReturnCandidate(model_candidate_, released);
   candidate_ = {};
   model_candidate_ = {PageAllocModel::kNone, 0};
+}
+
+void PageAllocTester::NextGeneration() {
+  Note("NextGeneration");
+  pages_.NextScavengeGeneration();
+  model_.NextGeneration();
 }
 
 void PageAllocTester::Check() {

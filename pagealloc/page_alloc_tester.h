@@ -50,11 +50,15 @@ class PageAllocTester {
   void RefillCache(int i);
   void CacheAlloc(int i, uint64_t pages);
   void FlushCache(int i);
+  // In forced mode, if not said otherwise.
   void Scavenge(uint64_t pages);
+  void ScavengeInBackground(uint64_t pages);
   void ScavengeFailing(uint64_t pages);
   // Holds a candidate, until the next of these or the end.
   void TakeCandidate(uint64_t pages);
+  void TakeCandidateInBackground(uint64_t pages);
   void ReturnCandidate(bool released);
+  void NextGeneration();
 
   // Compares states and runs both sides' CheckInvariants. Thorough also
   // compares every page.
@@ -73,6 +77,8 @@ class PageAllocTester {
   void Note(const char* name, Args... args);
   void CompareRun(PageRun run, PageAllocModel::Run expected) const;
   void CompareCache(int i) const;
+  void ScavengeBoth(uint64_t pages, ScavengeMode mode);
+  void TakeBoth(uint64_t pages, ScavengeMode mode);
   void CompareReleased(const std::vector<PageAllocModel::Pages>& expected);
   uint64_t Growable(uint64_t chunk, uint64_t count) const;
   Addr At(uint64_t page) const {

@@ -34,12 +34,29 @@ uint64_t Unusable(const PallocData& data, uint32_t w, uint32_t os_page) {
   return FillAligned(data.used().word(w) | data.scavenged().word(w), os_page);
 }
 
-// The highest run of usable pages below `limit`, whole.
-ChunkRange HighestRun(const PallocData& data, uint32_t limit,
+// Bit w is one for each word of the bitmaps that lies in a dense huge page.
+uint32_t DenseWords(const PallocData& data, ScavengeGranularity granularity) {
+  const uint32_t huge_page = granularity.huge_page;
+  if (huge_page < 64 || huge_page > kChunkPages ||
+      huge_page <= granularity.os_page) {
+    return 0;
+  }
+  uint32_t dense = 0;
+  for (uint32_t first = 0; first < kChunkPages; first += huge_page) {
+    if (data.used().PopcountRange(first, huge_page) >= huge_page / 32 * 31) {
+      dense |= static_cast<uint32_t>(LowMask(huge_page / 64)) << first / 64;
+    }
+  }
+  return dense;
+}
+
+// The highest run of usable pages outside of `excluded` words, whole.
+ChunkRange HighestRun(const PallocData& data, uint32_t excluded,
                       uint32_t os_page) {
   uint32_t end = 0;  // of the run, once one has been met
-  for (uint32_t w = limit / 64; w-- > 0;) {
-    const uint64_t ones = Unusable(data, w, os_page);
+  for (uint32_t w = kChunkWords; w-- > 0;) {
+    const uint64_t ones =
+        (excluded >> w & 1) != 0 ? ~uint64_t{0} : Unusable(data, w, os_page);
     if (end == 0) {
       if (~ones == 0) continue;
       end = w * 64 + 64 - static_cast<uint32_t>(std::countl_one(ones));
@@ -57,10 +74,17 @@ ChunkRange HighestRun(const PallocData& data, uint32_t limit,
 
 }  // namespace
 
-ChunkRange FindScavengeCandidate(const PallocData& data, uint32_t limit,
-                                 uint32_t max,
-                                 ScavengeGranularity granularity) {
-  const ChunkRange run = HighestRun(data, limit, granularity.os_page);
+bool HasScavengeCandidate(const PallocData& data,
+                          ScavengeGranularity granularity) {
+  return HighestRun(data, /*excluded=*/0, granularity.os_page).count != 0;
+}
+
+ChunkRange FindScavengeCandidate(const PallocData& data, uint32_t max,
+                                 ScavengeGranularity granularity,
+                                 ScavengeMode mode) {
+  const uint32_t excluded =
+      mode == ScavengeMode::kBackground ? DenseWords(data, granularity) : 0;
+  const ChunkRange run = HighestRun(data, excluded, granularity.os_page);
   const auto wanted = static_cast<uint32_t>(
       AlignUp(std::clamp(max, 1u, kChunkPages), granularity.os_page));
   if (run.count <= wanted) return run;

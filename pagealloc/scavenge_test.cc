@@ -70,8 +70,8 @@ PallocData Data(const Ranges& used, const Ranges& scavenged = {}) {
 
 ChunkRange Candidate(const PallocData& data, uint32_t max,
                      ScavengeGranularity granularity = kPlain,
-                     uint32_t limit = kChunkPages) {
-  return FindScavengeCandidate(data, limit, max, granularity);
+                     ScavengeMode mode = ScavengeMode::kForce) {
+  return FindScavengeCandidate(data, max, granularity, mode);
 }
 
 TEST(ScavengeCandidateTest, NothingInUsedOrScavengedChunks) {
@@ -88,14 +88,6 @@ TEST(ScavengeCandidateTest, TheUpperEndOfTheHighestRun) {
   EXPECT_EQ(Candidate(Data({}), 512), (ChunkRange{0, 512}));
   EXPECT_EQ(Candidate(Data({}), 0), (ChunkRange{511, 1}));
   EXPECT_EQ(Candidate(Data({{1, 511}}), 512), (ChunkRange{0, 1}));
-}
-
-TEST(ScavengeCandidateTest, OnlyBelowTheLimit) {
-  const PallocData data = Data({{100, 10}});
-  EXPECT_EQ(Candidate(data, 4, kPlain, 256), (ChunkRange{252, 4}));
-  EXPECT_EQ(Candidate(data, 512, kPlain, 128), (ChunkRange{110, 18}));
-  EXPECT_EQ(Candidate(data, 512, kPlain, 64), (ChunkRange{0, 64}));
-  EXPECT_EQ(Candidate(Data({{0, 64}}), 512, kPlain, 64).count, 0u);
 }
 
 TEST(ScavengeCandidateTest, WholeOsPagesOnly) {
@@ -130,23 +122,6 @@ TEST(ScavengeCandidateTest, DoesNotBreakAFreeHugePage) {
             (ChunkRange{0, 500}));
   // Huge pages of the size of OS pages or less need no care.
   EXPECT_EQ(Candidate(Data({}), 1, {8, 8}), (ChunkRange{504, 8}));
-}
-
-// Which chunk.
-
-TEST(ScavengeIndexTest, KeepsTheLimitAboveAllThatMayBeScavenged) {
-  ScavengeIndex index;
-  EXPECT_EQ(index.limit(), 0u);
-  index.NoteFree(1000);
-  EXPECT_EQ(index.limit(), 1024u);
-  index.NoteFree(10);
-  EXPECT_EQ(index.limit(), 1024u);
-  index.NoteSearched(900);
-  EXPECT_EQ(index.limit(), 960u);
-  index.NoteSearched(2000);
-  EXPECT_EQ(index.limit(), 960u);
-  index.NoteSearched(0);
-  EXPECT_EQ(index.limit(), 0u);
 }
 
 // Giving back.
