@@ -98,29 +98,32 @@ void MarkWorker::RescanPages(uint64_t word_index) {
   }
 }
 
-// After each object the queues are emptied, so that what it leads to needs
-// little room.
 void MarkWorker::RescanSpan(MSpan& span) {
   if (span.span_class().is_noscan()) return;
-  if (span.is_large()) {
-    if (!span.IsMarked(0)) return;
-    for (uint64_t at = 0; at < span.slot_size(); at += kSliceSize.value()) {
-      ScanLargeSlice(span.base() + ByteCount(at));
-      DrainLocal();
-    }
-    return;
-  }
-  const uint32_t class_byte = span.span_class().index() + 1u;
   const mheap::MarkWord* marks = span.mark_bits();
   for (uint32_t i = 0; i < DivideRoundUp(span.slots(), 64); ++i) {
     for (uint64_t bits = marks[i].LoadRelaxed(); bits != 0; bits &= bits - 1) {
-      const uint32_t index =
-          i * 64 + static_cast<uint32_t>(std::countr_zero(bits));
-      ScanWithoutCounting(MarkItem::Small(span.SlotAddress(index).value(),
-                                          class_byte, kClassRecords[class_byte],
-                                          index));
-      DrainLocal();
+      ScanAndDrain(span,
+                   i * 64 + static_cast<uint32_t>(std::countr_zero(bits)));
     }
+  }
+}
+
+// After each object, and slice of a large one, the queues are emptied, so that
+// what it leads to needs little room. Nothing of the object itself is queued:
+// without a mark it would not be found again if it were dropped.
+void MarkWorker::ScanAndDrain(MSpan& span, uint32_t index) {
+  if (!span.is_large()) {
+    const uint32_t class_byte = span.span_class().index() + 1u;
+    ScanWithoutCounting(MarkItem::Small(span.SlotAddress(index).value(),
+                                        class_byte, kClassRecords[class_byte],
+                                        index));
+    DrainLocal();
+    return;
+  }
+  for (uint64_t at = 0; at < span.slot_size(); at += kSliceSize.value()) {
+    ScanLargeSlice(span.base() + ByteCount(at));
+    DrainLocal();
   }
 }
 
@@ -210,6 +213,10 @@ ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS  // A stack has redzones, which are readable.
     // Not LoadWordRelaxed: that is a function of its own, which checks.
     VisitConservatively(__atomic_load_n(word, __ATOMIC_RELAXED));
   }
+}
+
+void MarkWorker::VisitFieldsOf(MSpan& span, uint32_t index) {
+  if (!span.span_class().is_noscan()) ScanAndDrain(span, index);
 }
 
 void MarkWorker::TurnBlocksNow() {

@@ -53,6 +53,9 @@ class MarkWorker final : public PointerVisitor {
   // All aligned words of a range of readable memory (a stack, registers, a
   // global range), conservatively.
   void VisitRange(AddrRange range);
+  // The pointers in an object of a heap span, which itself is not marked: what
+  // an object with a finalizer points to lives on with it. In a root job.
+  void VisitFieldsOf(mheap::MSpan& span, uint32_t index);
 
  private:
   friend class Marker;
@@ -82,6 +85,7 @@ class MarkWorker final : public PointerVisitor {
   void RunRescanJobs();
   void RescanPages(uint64_t word_index);
   void RescanSpan(mheap::MSpan& span);
+  void ScanAndDrain(mheap::MSpan& span, uint32_t index);
   bool AwaitWork();
   // Until neither this worker nor the shared stack has items.
   void Drain();

@@ -33,7 +33,7 @@ MHeap::MHeap(OsMemory& os, const MHeapOptions& options)
       mark_bit_arenas_(metadata_),
       span_structures_(metadata_),
       weak_specials_(metadata_),
-      cleanup_specials_(metadata_),
+      call_specials_(metadata_),
       weak_slots_(metadata_) {}
 
 MHeap::~MHeap() {

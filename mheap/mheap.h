@@ -183,15 +183,28 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // The slot that all weak pointers to one object share; a new one gets a new
   // serial and the slot's address as target.
   [[nodiscard]] WeakSlot* WeakSlotFor(MSpan& span, uint32_t object_index);
-  [[nodiscard]] CleanupSpecial* AddCleanup(MSpan& span, uint32_t object_index,
-                                           void* record);
+  [[nodiscard]] CallSpecial* AddCleanup(MSpan& span, uint32_t object_index,
+                                        void* record);
   // Takes a cleanup off; false when it is not there (any more).
   bool RemoveCleanup(MSpan& span, uint32_t object_index, uint64_t id,
                      void** record);
-  // By the sweeper: unlinks all specials of unmarked objects, in list order,
-  // and returns them linked by `next`. Also clears the page bit when none stay.
-  // The serials of weak slots are zero when it returns, so that nobody finds a
-  // weak pointer alive while a cleanup of its object runs.
+  // Fatal when the object has a finalizer.
+  [[nodiscard]] CallSpecial* SetFinalizer(MSpan& span, uint32_t object_index,
+                                          void* record);
+  // Takes the finalizer off; false when there is none.
+  bool ClearFinalizer(MSpan& span, uint32_t object_index, void** record);
+  // Finalizers of all objects. None: no span need be asked for them.
+  uint64_t finalizers() const { return finalizers_.LoadRelaxed(); }
+  // Writes up to `most` indices, from `first` on and rising, of objects that
+  // have a finalizer; how many. For marking.
+  uint32_t FinalizableObjects(MSpan& span, uint32_t first, uint32_t* indices,
+                              uint32_t most);
+  // By the sweeper, before it looks at marks: unlinks the specials of unmarked
+  // objects, in list order, and returns them linked by `next`. An object with a
+  // finalizer loses that and its weak handle only, and is marked: it lives on.
+  // Also clears the page bit when no specials stay. The serials of weak slots
+  // are zero when it returns, so that nobody finds a weak pointer alive while
+  // its object's finalizer or a cleanup runs.
   Special* TakeDeadSpecials(MSpan& span);
   // By the receiver of a dead special. A weak slot is retired by FreeSpecial:
   // its serial has been set to zero before.
@@ -314,6 +327,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // special.cc
   void CheckSpecialTarget(const MSpan& span, uint32_t object_index) const;
   void SetSpecialsBit(const MSpan& span, bool value);
+  CallSpecial* NewCallSpecial(void* record) ABSL_LOCKS_EXCLUDED(special_lock_);
+  void Resurrect(MSpan& span, uint32_t object_index);
   WeakSpecial* NewWeakSpecial(MSpan& span, uint32_t object_index)
       ABSL_LOCKS_EXCLUDED(special_lock_);
 
@@ -350,10 +365,11 @@ class ABSL_CACHELINE_ALIGNED MHeap {
 
   Mutex special_lock_{LockRank::kSpecialAlloc};
   FixedAlloc<WeakSpecial> weak_specials_ ABSL_GUARDED_BY(special_lock_);
-  FixedAlloc<CleanupSpecial> cleanup_specials_ ABSL_GUARDED_BY(special_lock_);
+  FixedAlloc<CallSpecial> call_specials_ ABSL_GUARDED_BY(special_lock_);
   FixedAlloc<WeakSlot> weak_slots_ ABSL_GUARDED_BY(special_lock_);
   Atomic<uint64_t> last_serial_;
-  Atomic<uint64_t> last_cleanup_id_;
+  Atomic<uint64_t> last_call_id_;
+  Atomic<uint64_t> finalizers_;  // specials of that kind
 
   // Written when scavenged pages are committed, and when pages are scavenged:
   // not at all in a steady state.

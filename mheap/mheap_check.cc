@@ -134,7 +134,8 @@ class MHeap::Checker {
       const bool sorted =
           previous == nullptr || previous->object_index < s->object_index ||
           (previous->object_index == s->object_index &&
-           previous->kind <= s->kind && s->kind == SpecialKind::kCleanup);
+           (previous->kind < s->kind ||
+            (previous->kind == s->kind && s->kind == SpecialKind::kCleanup)));
       if (!sorted || s->object_index >= span.slots())
         Report(span, page, "has specials out of order");
       previous = s;

@@ -107,6 +107,19 @@ class ABSL_CACHELINE_ALIGNED MSpan {
     return !TestBit(alloc_bits_.LoadAcquire(), index);
   }
 
+  // IsFree of the slots from 64 * `word` on, as bits.
+  uint64_t FreeBits(uint32_t word) const {
+    const uint32_t first = word * 64;
+    const uint32_t index = free_index_.LoadAcquire();
+    if (index >= first + 64) return 0;
+    const uint64_t handed_out = index > first ? LowMask(index - first) : 0;
+    return ~(handed_out | alloc_bits_.LoadAcquire()[word].LoadRelaxed()) &
+           LowMask(slots_ - first);
+  }
+
+  // Whether no slot was ever live at a sweep: all pages are new, or reused.
+  bool never_swept() const { return alloc_bits_.LoadRelaxed() == kNoneLive; }
+
   // ---- Marks of the running cycle. Any thread.
   MarkWord* mark_bits() const { return mark_bits_.LoadAcquire(); }
   bool IsMarked(uint32_t index) const { return TestBit(mark_bits(), index); }

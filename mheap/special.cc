@@ -112,19 +112,22 @@ WeakSlot* MHeap::WeakSlotFor(MSpan& span, uint32_t object_index) {
   return special->slot;
 }
 
-CleanupSpecial* MHeap::AddCleanup(MSpan& span, uint32_t object_index,
-                                  void* record) {
+CallSpecial* MHeap::NewCallSpecial(void* record) {
+  MutexLock lock(special_lock_);
+  CallSpecial* special = call_specials_.Allocate();
+  if (special == nullptr) return nullptr;
+  ::new (special) CallSpecial;
+  special->id = last_call_id_.FetchAddRelaxed(1) + 1;
+  special->record = record;
+  return special;
+}
+
+CallSpecial* MHeap::AddCleanup(MSpan& span, uint32_t object_index,
+                               void* record) {
   CheckSpecialTarget(span, object_index);
   MutexLock lock(span.specials_mutex());
-  CleanupSpecial* special = nullptr;
-  {
-    MutexLock special_lock(special_lock_);
-    special = cleanup_specials_.Allocate();
-  }
+  CallSpecial* special = NewCallSpecial(record);
   if (special == nullptr) return nullptr;
-  ::new (special) CleanupSpecial;
-  special->id = last_cleanup_id_.FetchAddRelaxed(1) + 1;
-  special->record = record;
   if (span.specials() == nullptr) SetSpecialsBit(span, true);
   // After its equals, so that cleanups of an object run in the order of adding.
   InsertAt(FindLink(&span.specials(), object_index, SpecialKind::kCleanup,
@@ -135,23 +138,81 @@ CleanupSpecial* MHeap::AddCleanup(MSpan& span, uint32_t object_index,
 
 bool MHeap::RemoveCleanup(MSpan& span, uint32_t object_index, uint64_t id,
                           void** record) {
-  CleanupSpecial* found = nullptr;
+  CallSpecial* found = nullptr;
   {
     MutexLock lock(span.specials_mutex());
     Special** link = FindLink(&span.specials(), object_index,
                               SpecialKind::kCleanup, /*after=*/false);
     while (Is(*link, object_index, SpecialKind::kCleanup) &&
-           static_cast<CleanupSpecial*>(*link)->id != id) {
+           static_cast<CallSpecial*>(*link)->id != id) {
       link = &(*link)->next;
     }
     if (!Is(*link, object_index, SpecialKind::kCleanup)) return false;
-    found = static_cast<CleanupSpecial*>(*link);
+    found = static_cast<CallSpecial*>(*link);
     *link = found->next;
     if (span.specials() == nullptr) SetSpecialsBit(span, false);
   }
   *record = found->record;
   FreeSpecial(found);
   return true;
+}
+
+CallSpecial* MHeap::SetFinalizer(MSpan& span, uint32_t object_index,
+                                 void* record) {
+  CheckSpecialTarget(span, object_index);
+  MutexLock lock(span.specials_mutex());
+  Special** link = FindLink(&span.specials(), object_index,
+                            SpecialKind::kFinalizer, /*after=*/false);
+  TRICOLOR_CHECK(!Is(*link, object_index, SpecialKind::kFinalizer),
+                 "the object at %p has a finalizer already",
+                 span.SlotAddress(object_index).pointer());
+  CallSpecial* special = NewCallSpecial(record);
+  if (special == nullptr) return nullptr;
+  if (span.specials() == nullptr) SetSpecialsBit(span, true);
+  InsertAt(link, special, object_index, SpecialKind::kFinalizer);
+  finalizers_.FetchAddRelaxed(1);
+  return special;
+}
+
+bool MHeap::ClearFinalizer(MSpan& span, uint32_t object_index, void** record) {
+  CheckSpecialTarget(span, object_index);
+  Special* found = nullptr;
+  {
+    MutexLock lock(span.specials_mutex());
+    Special** link = FindLink(&span.specials(), object_index,
+                              SpecialKind::kFinalizer, /*after=*/false);
+    found = *link;
+    if (!Is(found, object_index, SpecialKind::kFinalizer)) return false;
+    *link = found->next;
+    if (span.specials() == nullptr) SetSpecialsBit(span, false);
+    finalizers_.FetchSubRelaxed(1);
+  }
+  *record = static_cast<CallSpecial*>(found)->record;
+  FreeSpecial(found);
+  return true;
+}
+
+uint32_t MHeap::FinalizableObjects(MSpan& span, uint32_t first,
+                                   uint32_t* indices, uint32_t most) {
+  MutexLock lock(span.specials_mutex());
+  uint32_t count = 0;
+  for (const Special* s = span.specials(); s != nullptr && count < most;
+       s = s->next) {
+    if (s->kind == SpecialKind::kFinalizer && s->object_index >= first) {
+      indices[count++] = s->object_index;
+    }
+  }
+  return count;
+}
+
+// The page mark is for the reclaimer, which need not come here again.
+void MHeap::Resurrect(MSpan& span, uint32_t object_index) {
+  const uint64_t bit = uint64_t{1} << (object_index % 64);
+  // Release, pairs with Weak::Get: who sees the mark, and would take the object
+  // for a survivor, sees the generation of a span that is being swept.
+  span.mark_bits()[object_index / 64].FetchOrRelease(bit);
+  const uint64_t page = PageIndex(span.base());
+  page_marks_word(page / 64).FetchOrRelaxed(uint64_t{1} << (page % 64));
 }
 
 Special* MHeap::TakeDeadSpecials(MSpan& span) {
@@ -174,10 +235,19 @@ Special* MHeap::TakeDeadSpecials(MSpan& span) {
     special->next = nullptr;
     *end = special;
     end = &special->next;
-    if (special->kind == SpecialKind::kWeakHandle) {
-      // Release, pairs with Weak::Get: the object's memory is reused, and its
-      // cleanups run, only after this.
-      static_cast<WeakSpecial*>(special)->slot->serial.StoreRelease(0);
+    switch (special->kind) {
+      case SpecialKind::kWeakHandle:
+        // Release, pairs with Weak::Get: the object's memory is reused, and its
+        // finalizer or cleanups run, only after this.
+        static_cast<WeakSpecial*>(special)->slot->serial.StoreRelease(0);
+        break;
+      case SpecialKind::kFinalizer:
+        // Its cleanups, which come after, stay.
+        Resurrect(span, special->object_index);
+        finalizers_.FetchSubRelaxed(1);
+        break;
+      case SpecialKind::kCleanup:
+        break;
     }
   }
   if (span.specials() == nullptr) SetSpecialsBit(span, false);
@@ -186,8 +256,8 @@ Special* MHeap::TakeDeadSpecials(MSpan& span) {
 
 void MHeap::FreeSpecial(Special* special) {
   MutexLock lock(special_lock_);
-  if (special->kind == SpecialKind::kCleanup) {
-    cleanup_specials_.Free(static_cast<CleanupSpecial*>(special));
+  if (special->kind != SpecialKind::kWeakHandle) {
+    call_specials_.Free(static_cast<CallSpecial*>(special));
     return;
   }
   WeakSlot* slot = static_cast<WeakSpecial*>(special)->slot;

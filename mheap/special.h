@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Specials: records attached to single objects that the sweeper looks at when
-// it finds the object dead: weak handles and cleanups. Those of one span form a
-// list sorted by (object index, kind), so that weak handles come before
-// cleanups; the list is guarded by the span's specials mutex, and the span's
-// bit in the page-specials bitmap says whether it is empty.
+// it finds the object unmarked: weak handles, a finalizer, cleanups. Those of
+// one span form a list sorted by (object index, kind), which is the order in
+// which the sweeper must come by them; the list is guarded by the span's
+// specials mutex, and the span's bit in the page-specials bitmap says whether
+// it is empty.
 //
-// Go counterpart: special, specialWeakHandle, specialCleanup in mheap.go.
+// Go counterpart: special, specialWeakHandle, specialfinalizer, specialCleanup
+// in mheap.go.
 // Guarded by MSpan::specials_mutex().
 
 #ifndef TRICOLOR_MHEAP_SPECIAL_H_
@@ -20,7 +22,7 @@
 
 namespace tricolor::mheap {
 
-enum class SpecialKind : uint8_t { kWeakHandle = 1, kCleanup = 2 };
+enum class SpecialKind : uint8_t { kWeakHandle, kFinalizer, kCleanup };
 
 struct Special {
   Special* next = nullptr;
@@ -46,16 +48,18 @@ struct WeakSpecial : Special {
   WeakSlot* slot = nullptr;
 };
 
-struct CleanupSpecial : Special {
+// A finalizer or a cleanup. An object has one finalizer at most.
+struct CallSpecial : Special {
   uint64_t id = 0;  // unique within the heap, for Stop
-  // Opaque to this floor: what runtime queues when the object is dead.
+  // Opaque to this floor: what runtime queues when the object is unreachable.
   void* record = nullptr;
 };
 
-// Told by the sweeper of specials whose object is dead, in list order. The
-// special has been unlinked and is the receiver's to free. Called with no lock
-// held, while the object's memory has not been reused; must not allocate from
-// the collected heap or block.
+// Told by the sweeper of specials whose object is dead, in list order, and of
+// finalizers whose object was unreachable and has been marked for their sake:
+// it lives on. The special has been unlinked and is the receiver's to free.
+// Called with no lock held, while the object's memory has not been reused; must
+// not allocate from the collected heap or block.
 class SpecialReceiver {
  public:
   virtual void ObjectDied(Special* special) = 0;

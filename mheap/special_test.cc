@@ -83,7 +83,7 @@ TEST_F(SpecialTest, SpecialsDieInOrderOfObjectWeakHandlesFirst) {
     order.push_back(s->kind == SpecialKind::kWeakHandle
                         ? s->object_index
                         : reinterpret_cast<uintptr_t>(
-                              static_cast<CleanupSpecial*>(s)->record));
+                              static_cast<CallSpecial*>(s)->record));
   }
   EXPECT_EQ(order, (std::vector<uintptr_t>{2, 20, 21, 9, 90, 91}));
   EXPECT_TRUE(HasBit());
@@ -93,8 +93,8 @@ TEST_F(SpecialTest, SpecialsDieInOrderOfObjectWeakHandlesFirst) {
 
 TEST_F(SpecialTest, PageBitSaysWhetherThereAreSpecials) {
   EXPECT_FALSE(HasBit());
-  CleanupSpecial* a = t.heap.AddCleanup(span, 0, nullptr);
-  CleanupSpecial* b = t.heap.AddCleanup(span, 1, nullptr);
+  CallSpecial* a = t.heap.AddCleanup(span, 0, nullptr);
+  CallSpecial* b = t.heap.AddCleanup(span, 1, nullptr);
   EXPECT_TRUE(HasBit());
   void* record = nullptr;
   EXPECT_TRUE(t.heap.RemoveCleanup(span, 0, a->id, &record));
@@ -125,6 +125,82 @@ TEST_F(SpecialTest, SpecialsOfMarkedObjectsStay) {
   EXPECT_EQ(t.heap.WeakSlotFor(span, 8), slot);
 }
 
+// ---- Finalizers.
+
+TEST_F(SpecialTest, AnObjectWithAFinalizerIsMarkedAndLosesItsWeakHandleFirst) {
+  ASSERT_NE(t.heap.AddCleanup(span, 5, Record(51)), nullptr);
+  ASSERT_NE(t.heap.SetFinalizer(span, 5, Record(50)), nullptr);
+  WeakSlot* weak = t.heap.WeakSlotFor(span, 5);
+  ASSERT_NE(t.heap.AddCleanup(span, 6, Record(60)), nullptr);
+  EXPECT_EQ(t.heap.finalizers(), 1u);
+  t.heap.CheckInvariants();
+  Special* dead = t.heap.TakeDeadSpecials(span);
+  EXPECT_EQ(weak->serial.LoadAcquire(), 0u);
+  EXPECT_TRUE(span.IsMarked(5));
+  EXPECT_FALSE(span.IsMarked(6));
+  const uint64_t page = PagesIn(span.base() - t.heap.base()).value();
+  EXPECT_EQ(
+      (t.heap.page_marks_word(page / 64).LoadRelaxed() >> (page % 64)) & 1, 1u);
+  ASSERT_NE(dead, nullptr);
+  EXPECT_EQ(dead->kind, SpecialKind::kWeakHandle);
+  ASSERT_NE(dead->next, nullptr);
+  EXPECT_EQ(dead->next->kind, SpecialKind::kFinalizer);
+  EXPECT_EQ(static_cast<CallSpecial*>(dead->next)->record, Record(50));
+  ASSERT_NE(dead->next->next, nullptr);
+  EXPECT_EQ(dead->next->next->object_index, 6u);
+  EXPECT_EQ(dead->next->next->next, nullptr);
+  FreeAll(dead);
+  EXPECT_EQ(t.heap.finalizers(), 0u);
+  EXPECT_TRUE(HasBit());  // the cleanup is still there
+  t.heap.CheckInvariants();
+  // A new weak handle is another one.
+  EXPECT_NE(t.heap.WeakSlotFor(span, 5)->serial.LoadAcquire(), 0u);
+  dead = TakeAll();
+  ASSERT_NE(dead, nullptr);
+  ASSERT_NE(dead->next, nullptr);
+  EXPECT_EQ(static_cast<CallSpecial*>(dead->next)->record, Record(51));
+  FreeAll(dead);
+}
+
+TEST_F(SpecialTest, AMarkedObjectKeepsItsFinalizer) {
+  ASSERT_NE(t.heap.SetFinalizer(span, 5, Record(50)), nullptr);
+  span.SetMarked(5);
+  EXPECT_EQ(t.heap.TakeDeadSpecials(span), nullptr);
+  void* record = nullptr;
+  EXPECT_FALSE(t.heap.ClearFinalizer(span, 4, &record));
+  EXPECT_TRUE(t.heap.ClearFinalizer(span, 5, &record));
+  EXPECT_EQ(record, Record(50));
+  EXPECT_FALSE(t.heap.ClearFinalizer(span, 5, &record));
+  EXPECT_FALSE(HasBit());
+  EXPECT_EQ(t.heap.finalizers(), 0u);
+}
+
+TEST_F(SpecialTest, ASecondFinalizerIsFatal) {
+  ASSERT_NE(t.heap.SetFinalizer(span, 5, nullptr), nullptr);
+  EXPECT_DEATH((void)t.heap.SetFinalizer(span, 5, nullptr),
+               "object at .* has a finalizer already");
+  ASSERT_NE(t.heap.SetFinalizer(span, 6, nullptr), nullptr);
+}
+
+TEST_F(SpecialTest, FinalizableObjectsAreListedInBatches) {
+  for (uint32_t i = 0; i < 100; i += 2) {
+    ASSERT_NE(t.heap.AddCleanup(span, i, nullptr), nullptr);
+    if (i % 4 == 0) {
+      ASSERT_NE(t.heap.SetFinalizer(span, i, nullptr), nullptr);
+    }
+  }
+  uint32_t indices[10];
+  std::vector<uint32_t> found;
+  for (uint32_t first = 0;;) {
+    const uint32_t n = t.heap.FinalizableObjects(span, first, indices, 10);
+    found.insert(found.end(), indices, indices + n);
+    if (n < 10) break;
+    first = indices[n - 1] + 1;
+  }
+  ASSERT_EQ(found.size(), 25u);
+  for (uint32_t i = 0; i < 25; ++i) EXPECT_EQ(found[i], i * 4);
+}
+
 TEST_F(SpecialTest, NoMemoryForARecordIsAValue) {
   t.os.FailFrom(1);
   std::vector<uint64_t> ids;
@@ -133,11 +209,13 @@ TEST_F(SpecialTest, NoMemoryForARecordIsAValue) {
     ++weak;
   }
   for (;;) {
-    CleanupSpecial* special = t.heap.AddCleanup(span, 3, nullptr);
+    CallSpecial* special = t.heap.AddCleanup(span, 3, nullptr);
     if (special == nullptr) break;
     ids.push_back(special->id);
   }
   EXPECT_GT(t.os.failures(), 0u);
+  EXPECT_EQ(t.heap.SetFinalizer(span, 3, nullptr), nullptr);
+  EXPECT_EQ(t.heap.finalizers(), 0u);
   t.heap.CheckInvariants();
   t.os.StopFailing();
   EXPECT_NE(t.heap.AddCleanup(span, 3, nullptr), nullptr);
@@ -151,7 +229,7 @@ TEST_F(SpecialTest, ThreadsMayAddToOneSpanAtOnce) {
     threads.emplace_back([&, n] {
       for (uint32_t i = 0; i < 170; ++i) {
         ASSERT_NE(t.heap.WeakSlotFor(span, i), nullptr);
-        CleanupSpecial* special = t.heap.AddCleanup(span, i, Record(i));
+        CallSpecial* special = t.heap.AddCleanup(span, i, Record(i));
         ASSERT_NE(special, nullptr);
         if ((i + static_cast<uint32_t>(n)) % 2 == 0) {
           void* record = nullptr;

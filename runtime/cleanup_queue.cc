@@ -55,7 +55,7 @@ Cleanup CleanupQueue::Add(mheap::MSpan& span, const void* object,
   Cleanup handle;
   MutexLock lock(mutex_);
   CleanupRecord& record = NewRecord(object, std::move(call));
-  const mheap::CleanupSpecial* special =
+  const mheap::CallSpecial* special =
       heap_.AddCleanup(span, span.IndexOf(record.object), &record);
   TRICOLOR_CHECK(special != nullptr, "out of memory for a cleanup of %p",
                  object);
@@ -96,7 +96,7 @@ void CleanupQueue::ObjectDied(mheap::Special* special) {
     return;
   }
   auto& record = *static_cast<CleanupRecord*>(
-      static_cast<mheap::CleanupSpecial*>(special)->record);
+      static_cast<mheap::CallSpecial*>(special)->record);
   heap_.FreeSpecial(special);
   MutexLock lock(mutex_);
   if (record.state == CleanupRecord::State::kStopped) {

@@ -36,11 +36,11 @@ class Ptr {
       const Ptr<U>& other)  // NOLINT(google-explicit-constructor)
       : word_(other.get()) {}
 
+  // Also of nullptr and {}.
   Ptr& operator=(T* p) {
     word_.StoreRelaxed(p);
     return *this;
   }
-  Ptr& operator=(std::nullptr_t) { return *this = static_cast<T*>(nullptr); }
   Ptr& operator=(const Ptr& other) { return *this = other.get(); }
   template <typename U>
   requires std::is_convertible_v<U*, T*> Ptr& operator=(const Ptr<U>& other) {

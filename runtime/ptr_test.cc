@@ -29,6 +29,9 @@ TEST(PtrTest, StartsNullAndHoldsWhatIsStored) {
   EXPECT_EQ((*p).legs, 4);
   p = nullptr;
   EXPECT_EQ(p.get(), nullptr);
+  p = &animal;
+  p = {};
+  EXPECT_EQ(p.get(), nullptr);
 }
 
 TEST(PtrTest, CopiesAndComparesByIdentity) {

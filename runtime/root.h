@@ -45,11 +45,11 @@ class Root {
       : Root(static_cast<T*>(other.get())) {}
   ~Root() { runtime::FreeRoot(slot_); }
 
+  // Also of nullptr and {}.
   Root& operator=(T* p) {
     runtime::AssignRoot(&slot_, p);
     return *this;
   }
-  Root& operator=(std::nullptr_t) { return *this = static_cast<T*>(nullptr); }
   Root& operator=(const Root& other) { return *this = other.get(); }
   Root& operator=(Root&& other) noexcept {
     Root moved(std::move(other));

@@ -53,6 +53,16 @@ TEST_F(RootTest, KeepsItsObjectUntilItIsGone) {
   EXPECT_EQ(Live(), 0U);
 }
 
+TEST_F(RootTest, IsNullWhenItIsGivenNothing) {
+  Root<Node> root(mutator_, NewNode(3));
+  root = nullptr;
+  EXPECT_EQ(root.get(), nullptr);
+  root = NewNode(4);
+  root = {};
+  EXPECT_EQ(root.get(), nullptr);
+  EXPECT_EQ(Live(), 0U);
+}
+
 TEST_F(RootTest, FindsItsHeapByTheAddress) {
   Root<Node> root(NewNode());
   Root<Node> other;

@@ -22,16 +22,16 @@ namespace {
 
 constexpr size_t kChunkWords = 256;
 
+// A thread in native code writes its own frames meanwhile: the words that
+// matter stay as they are, and the others mean nothing.
 // clang-format off
-ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS  // a stack has redzones between its variables
-ABSL_ATTRIBUTE_NO_SANITIZE_THREAD   // a thread in native code writes its own frames meanwhile; the words that matter stay
-                                                                           // clang-format
-                                                                           // on
-    void
-    CopyUnsynchronized(const volatile uint64_t* from, size_t words,
-                       uint64_t* to) {
+ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS  // a stack has redzones, which are readable
+ABSL_ATTRIBUTE_NO_SANITIZE_THREAD   // frames of running threads: see above
+void CopyUnsynchronized(const volatile uint64_t* from, size_t words,
+                        uint64_t* to) {
   for (size_t i = 0; i < words; ++i) to[i] = from[i];
 }
+// clang-format on
 
 void VisitWords(const uint64_t* words, size_t count, gc::MarkWorker& worker) {
   const Addr base(words);

@@ -6,9 +6,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstdio>
 
 #include "tricolor/base/bits.h"
 #include "tricolor/base/check.h"
+#include "tricolor/mheap/asan.h"
 #include "tricolor/mheap/processor_cache.h"
 
 namespace tricolor::sweep {
@@ -17,6 +19,59 @@ using mheap::MSpan;
 using mheap::ProcessorCache;
 using mheap::SpanState;
 using mheap::Special;
+
+namespace {
+
+// Slots on each side of a zombie that its report shows.
+constexpr uint32_t kNeighbors = 8;
+
+// The marks and allocation of the slots around `slot`: m marked, - allocated
+// and unmarked, . free, Z a zombie.
+void DescribeNeighbors(const MSpan& span, uint32_t slot, char* text) {
+  const uint32_t first = slot < kNeighbors ? 0 : slot - kNeighbors;
+  const uint32_t end = std::min(slot + kNeighbors + 1, span.slots());
+  for (uint32_t i = first; i < end; ++i) {
+    if (i == slot) *text++ = '[';
+    *text++ = span.IsMarked(i) ? (span.IsFree(i) ? 'Z' : 'm')
+                               : (span.IsFree(i) ? '.' : '-');
+    if (i == slot) *text++ = ']';
+  }
+  *text = 0;
+}
+
+// The words that the object, or who has kept the pointer to it, left there.
+void DescribeContents(const MSpan& span, uint32_t slot, char* text,
+                      size_t size) {
+  const Addr base = span.SlotAddress(slot);
+  const uint64_t words = std::min<uint64_t>(span.slot_size() / 8, 4);
+  mheap::AsanUnpoison(base, ByteCount(words * 8));  // it is free
+  for (uint64_t i = 0; i < words; ++i) {
+    const uint64_t word = LoadWordRelaxed(base.as<const uint64_t>() + i);
+    const int n = std::snprintf(text, size, " %llx",
+                                static_cast<unsigned long long>(word));
+    text += n;
+    size -= static_cast<size_t>(n);
+  }
+}
+
+// With all the evidence, of which nothing has been cleared.
+[[noreturn]] void ReportZombie(const MSpan& span, uint32_t slot, uint32_t sg) {
+  char neighbors[2 * kNeighbors + 4];
+  DescribeNeighbors(span, slot, neighbors);
+  char contents[80];
+  DescribeContents(span, slot, contents, sizeof contents);
+  char description[MSpan::kDescriptionSize];
+  Fatal(
+      "zombie: free slot %u at %p is marked; it was %s before this cycle and "
+      "not handed out since; heap generation %u; slots from %u (m marked, - "
+      "unmarked, . free, Z zombie): %s; its first words:%s; span: %s",
+      slot, span.SlotAddress(slot).pointer(),
+      span.never_swept() ? "never used" : "free", sg,
+      slot < kNeighbors ? 0 : slot - kNeighbors, neighbors, contents,
+      span.Describe(description, sizeof(description)));
+}
+
+}  // namespace
 
 Sweeper::Sweeper(mheap::MHeap& heap, mcentral::MCentrals& centrals,
                  mheap::SpecialReceiver& receiver)
@@ -144,9 +199,11 @@ uint32_t Sweeper::CountLive(ProcessorCache& processor, MSpan& span) {
       "sweeping span %p in state %d of generation %u, expected in use and %u",
       span.base().pointer(), static_cast<int>(span.state()), span.sweep_gen(),
       sg - 1);
-  const uint32_t live = span.CountMarked();
+  // First, because an object with a finalizer is marked here.
+  Special* dead = heap_.TakeDeadSpecials(span);
   CheckNoZombies(span);
-  ReportDead(span);
+  const uint32_t live = span.CountMarked();
+  Report(dead);
   CountSwept(processor, span, span.allocated() - live);
   return live;
 }
@@ -156,23 +213,17 @@ uint32_t Sweeper::CountLive(ProcessorCache& processor, MSpan& span) {
 void Sweeper::CheckNoZombies(const MSpan& span) const {
   if (span.full()) return;
   const mheap::MarkWord* marks = span.mark_bits();
-  for (uint32_t first = 0; first < span.slots(); first += 64) {
-    for (uint64_t bits = marks[first / 64].LoadRelaxed(); bits != 0;
-         bits &= bits - 1) {
-      const uint32_t i =
-          first + static_cast<uint32_t>(CountTrailingZeros(bits));
-      if (ABSL_PREDICT_TRUE(!span.IsFree(i))) continue;
-      char description[MSpan::kDescriptionSize];
-      Fatal("zombie: free slot %u at %p is marked; span: %s", i,
-            span.SlotAddress(i).pointer(),
-            span.Describe(description, sizeof(description)));
-    }
+  for (uint32_t word = 0; word * 64 < span.slots(); ++word) {
+    const uint64_t zombies = marks[word].LoadRelaxed() & span.FreeBits(word);
+    if (ABSL_PREDICT_TRUE(zombies == 0)) continue;
+    ReportZombie(span,
+                 word * 64 + static_cast<uint32_t>(CountTrailingZeros(zombies)),
+                 heap_.sweep_gen());
   }
 }
 
 // Before the span is published, while the dead objects' memory is untouched.
-void Sweeper::ReportDead(MSpan& span) {
-  Special* special = heap_.TakeDeadSpecials(span);
+void Sweeper::Report(Special* special) {
   while (special != nullptr) {
     Special* next = special->next;  // the receiver may free the special
     receiver_.ObjectDied(special);

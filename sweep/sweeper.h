@@ -103,7 +103,7 @@ class Sweeper final : public mheap::SpanSweeper {
   // number of live slots.
   uint32_t CountLive(mheap::ProcessorCache& processor, mheap::MSpan& span);
   void CheckNoZombies(const mheap::MSpan& span) const;
-  void ReportDead(mheap::MSpan& span);
+  void Report(mheap::Special* dead);
   void CountSwept(mheap::ProcessorCache& processor, const mheap::MSpan& span,
                   uint32_t freed);
 

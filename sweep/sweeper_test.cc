@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -223,7 +224,10 @@ TEST_F(SweeperTest, AFreeSlotThatIsMarkedIsFatal) {
   MSpan* span = Listed(5, 2);
   t_.Mark(span, 9);
   sweeper_.StartPhase();
-  EXPECT_DEATH(SweepOne(), "zombie: free slot 9 at .* is marked; span: ");
+  EXPECT_DEATH(SweepOne(),
+               "zombie: free slot 9 at .* is marked; it was never used .*; "
+               "heap generation 2; slots from 1 .*: m---....\\[Z\\]......; its "
+               "first words: 0 0 0 0; span: ");
   span->UnmarkRun({9, 1});
   SweepAll();
 }
@@ -235,8 +239,23 @@ TEST_F(SweeperTest, ASlotThatDiedInAnEarlierCycleAndIsMarkedIsFatal) {
   t_.Mark(span, 0);
   t_.Mark(span, 3);
   sweeper_.StartPhase();
-  EXPECT_DEATH(SweepOne(), "zombie: free slot 3");
+  span->SlotAddress(3).as<uint64_t>()[1] = 0xbadc0de;
+  EXPECT_DEATH(SweepOne(),
+               "zombie: free slot 3 at .*; it was free before this cycle and "
+               "not handed out since; .*: m-.\\[Z\\].*words: 0 badc0de 0 0;");
   span->UnmarkRun({3, 1});
+  SweepAll();
+}
+
+TEST_F(SweeperTest, AZombieIsFoundInAnyWordOfTheBitmap) {
+  constexpr SpanClass kSmall(mheap::SizeClassFor(8), SpanKind::kNoScan);
+  MSpan* span = Listed(70, 70, kSmall);
+  sweeper_.StartPhase();
+  for (const uint32_t slot : {70u, 127u, 128u, span->slots() - 1}) {
+    t_.Mark(span, slot);
+    EXPECT_DEATH(SweepOne(), "zombie: free slot " + std::to_string(slot));
+    span->UnmarkRun({slot, 1});
+  }
   SweepAll();
 }
 
@@ -278,6 +297,61 @@ TEST_F(SweeperTest, ReportsTheSpecialsOfTheDeadWeakHandlesFirst) {
       {5, SpecialKind::kWeakHandle},
       {5, SpecialKind::kCleanup}};
   EXPECT_EQ(receiver_.died, expected);
+}
+
+TEST_F(SweeperTest, AnObjectWithAFinalizerLivesOnAndSoDoesItsSpan) {
+  for (const bool reclaim : {false, true}) {
+    MSpan* span = Listed(10, 0);
+    ASSERT_NE(t_.heap.AddCleanup(*span, 4, nullptr), nullptr);
+    ASSERT_NE(t_.heap.SetFinalizer(*span, 4, nullptr), nullptr);
+    ASSERT_NE(t_.heap.WeakSlotFor(*span, 4), nullptr);
+    sweeper_.StartPhase();
+    if (reclaim) {
+      EXPECT_EQ(sweeper_.Reclaim(t_.processor, PageCount(1)), kNoPages);
+    } else {
+      EXPECT_EQ(SweepOne(), kNoPages);
+    }
+    EXPECT_EQ(span->sweep_gen(), sg());
+    EXPECT_EQ(span->allocated(), 1u);
+    EXPECT_FALSE(span->IsFree(4));
+    EXPECT_TRUE(span->IsFree(3));
+    std::vector<std::pair<uint32_t, SpecialKind>> expected = {
+        {4, SpecialKind::kWeakHandle}, {4, SpecialKind::kFinalizer}};
+    EXPECT_EQ(receiver_.died, expected);
+    SweepAll();
+    receiver_.died.clear();
+    // Now it dies.
+    sweeper_.StartPhase();
+    EXPECT_EQ(SweepOne(), PageCount(kClass.pages()));
+    expected = {{4, SpecialKind::kCleanup}};
+    EXPECT_EQ(receiver_.died, expected);
+    SweepAll();
+    receiver_.died.clear();
+    t_.heap.ClearPageMarks();
+  }
+}
+
+TEST_F(SweeperTest, ALargeObjectWithAFinalizerLivesOn) {
+  MSpan* span = ListedLarge(PageCount(100), false);
+  ASSERT_NE(t_.heap.SetFinalizer(*span, 0, nullptr), nullptr);
+  sweeper_.StartPhase();
+  SweepAll();
+  EXPECT_EQ(t_.heap.pages_in_use(), PageCount(100));
+  sweeper_.StartPhase();
+  EXPECT_EQ(SweepOne(), PageCount(100));
+  SweepAll();
+}
+
+TEST_F(SweeperTest, AFinalizerOfAFreeSlotIsAZombie) {
+  MSpan* span = Listed(5, 2);
+  ASSERT_NE(t_.heap.SetFinalizer(*span, 9, nullptr), nullptr);
+  sweeper_.StartPhase();
+  EXPECT_DEATH(SweepOne(), "zombie: free slot 9");
+  void* record = nullptr;
+  span->set_sweep_gen(sg());
+  EXPECT_TRUE(t_.heap.ClearFinalizer(*span, 9, &record));
+  span->set_sweep_gen(sg() - 2);
+  SweepAll();
 }
 
 TEST_F(SweeperTest, ASpanWithoutLiveSlotsIsFreedAfterItsSpecialsWereReported) {

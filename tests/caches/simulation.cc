@@ -309,7 +309,7 @@ void Simulation::AttachSpecial() {
 void Simulation::ObjectDied(mheap::Special* special) {
   if (special->kind == mheap::SpecialKind::kCleanup) {
     const auto record = reinterpret_cast<uintptr_t>(
-        static_cast<mheap::CleanupSpecial*>(special)->record);
+        static_cast<mheap::CallSpecial*>(special)->record);
     TRICOLOR_CHECK(due_cleanups_.erase(record) == 1,
                    "cleanup %zu reported, which was not due", record);
   } else {
