@@ -1,7 +1,7 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The heap's life, growth, processors, statistics, and memory back to the OS.
+// The heap's life, growth, processors and statistics.
 
 #include "tricolor/mheap/mheap.h"
 
@@ -173,30 +173,6 @@ void MHeap::FinishSweep(MSpan& span, uint32_t marked) {
 void MHeap::ClearPageMarks() {
   const uint64_t words = page_words();
   for (uint64_t i = 0; i < words; ++i) page_marks_word(i).StoreRelaxed(0);
-}
-
-ByteCount MHeap::Scavenge(ByteCount goal) {
-  ByteCount released;
-  while (released < goal) {
-    AddrRange candidate;
-    {
-      MutexLock lock(lock_);
-      candidate = pages_->TakeScavengeCandidate(goal - released);
-    }
-    if (candidate.empty()) break;
-    // Without the lock: the pages are marked allocated, so nobody finds them.
-    const bool ok = os_.Unused(candidate);
-    // Pages that were committed and never handed out lose their zeros, too.
-    if (!os_.unused_memory_is_zero()) NoteDirty(candidate);
-    MutexLock lock(lock_);
-    pages_->ReturnScavengeCandidate(candidate, ok);
-    if (!ok) break;
-    other_stats_.released_bytes +=
-        static_cast<int64_t>(candidate.size().value());
-    ready_bytes_.FetchSubRelaxed(candidate.size().value());
-    released += candidate.size();
-  }
-  return released;
 }
 
 HeapStats MHeap::ReadStats() const {

@@ -36,12 +36,15 @@
 #include "tricolor/mheap/mspan.h"
 #include "tricolor/mheap/page_info.h"
 #include "tricolor/mheap/processor_cache.h"
+#include "tricolor/mheap/scavenge_control.h"
+#include "tricolor/mheap/scavenge_goals.h"
 #include "tricolor/mheap/span_class.h"
 #include "tricolor/mheap/span_set.h"
 #include "tricolor/mheap/span_sweeper.h"
 #include "tricolor/mheap/special.h"
 #include "tricolor/pagealloc/page_alloc.h"
 #include "tricolor/pagealloc/page_run.h"
+#include "tricolor/pagealloc/scavenge_candidate.h"
 
 namespace tricolor::mheap {
 
@@ -210,9 +213,26 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // its serial has been set to zero before.
   void FreeSpecial(Special* special);
 
-  // ---- Memory back to the OS; returns the bytes released. The heap lock is
-  // not held during the calls of the OS.
+  // ---- Memory back to the OS (docs/scavenging.md). Those that release return
+  // how many bytes; they stop when the OS refuses. The heap lock is not held
+  // during the calls of the OS.
+  // On request: dense huge pages too.
   ByteCount Scavenge(ByteCount goal);
+  // From now on; the collector sets them after each cycle.
+  void SetScavengeGoals(const ScavengeGoals& goals) {
+    scavenge_.SetGoals(goals);
+  }
+  // Bytes beyond what the background keeps to.
+  ByteCount ScavengeExcess() const;
+  // Of them up to `max`, or a little more; leaves dense chunks alone.
+  ByteCount ScavengeInBackground(ByteCount max);
+  // Down to the limit at once, or to what the background keeps to because of
+  // it.
+  ByteCount ScavengeToLimit(bool with_margin = false);
+  // At the end of marking: chunks that were dense count as such for one more
+  // generation.
+  void NextScavengeGeneration();
+  ScavengeTotals scavenge_totals() const { return scavenge_.totals(); }
 
   // ---- Shared resources of the floors above.
   PersistentAlloc& metadata() { return metadata_; }
@@ -272,6 +292,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
     // pages among the run's.
     Addr window;
     uint64_t scavenged_bits = 0;
+    // What the heap grew by to get them.
+    ByteCount growth;
   };
 
   uint64_t PageIndex(Addr a) const { return (a - base_).value() >> kPageShift; }
@@ -324,6 +346,14 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   static bool ReturnToPageCache(ProcessorCache& processor, Addr base,
                                 PageCount pages);
 
+  // mheap_scavenge.cc
+  void ScavengeAssist(ByteCount commit, ByteCount growth)
+      ABSL_LOCKS_EXCLUDED(lock_);
+  ByteCount Release(ByteCount goal, pagealloc::ScavengeMode mode,
+                    ScavengeReason reason) ABSL_LOCKS_EXCLUDED(lock_);
+  ByteCount ReleaseOne(ByteCount max, pagealloc::ScavengeMode mode)
+      ABSL_LOCKS_EXCLUDED(lock_);
+
   // special.cc
   void CheckSpecialTarget(const MSpan& span, uint32_t object_index) const;
   void SetSpecialsBit(const MSpan& span, bool value);
@@ -374,6 +404,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // Written when scavenged pages are committed, and when pages are scavenged:
   // not at all in a steady state.
   Atomic<uint64_t> ready_bytes_;
+  ScavengeControl scavenge_;
 
   // Written by every AllocSpan and FreeSpan of heap spans.
   alignas(ABSL_CACHELINE_SIZE) Atomic<uint64_t> pages_in_use_;

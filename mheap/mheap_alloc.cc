@@ -68,6 +68,12 @@ MSpan* MHeap::Allocate(ProcessorCache& processor, const SpanRequest& request) {
     stats.alloc_span_locked.AddOwned(1);
     if (!TakeSlow(processor, request, &parts)) return nullptr;
   }
+  // Manual spans are asked for under locks, and with the world stopped: the
+  // next heap span makes up for them.
+  if (ABSL_PREDICT_FALSE(parts.run.scavenged_bytes != ByteCount(0)) &&
+      request.state == SpanState::kInUse) {
+    ScavengeAssist(parts.run.scavenged_bytes, parts.growth);
+  }
   if (ABSL_PREDICT_FALSE(!CommitPages(processor, request.pages, parts))) {
     MutexLock lock(lock_);
     GiveBack(processor, request.pages, parts);
@@ -125,7 +131,9 @@ bool MHeap::TakeLocked(ProcessorCache& processor, const SpanRequest& request,
     processor.pages_.Flush(*pages_);
     TakePages(processor, request, parts);
   }
+  const uint64_t grown = grown_bytes_.LoadRelaxed();
   if (!parts->run && may_grow && Grow(request.pages, request.alignment)) {
+    parts->growth = ByteCount(grown_bytes_.LoadRelaxed() - grown);
     TakePages(processor, request, parts);
     TRICOLOR_CHECK(parts->run.base != Addr(),
                    "heap at %p grew to %llu bytes and has no run of %llu pages",
