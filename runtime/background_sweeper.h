@@ -13,17 +13,15 @@
 
 #include <cstdint>
 
-#include "absl/base/thread_annotations.h"
-#include "tricolor/base/mutex.h"
 #include "tricolor/gc/marker.h"
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/processor_cache.h"
-#include "tricolor/runtime/service_thread.h"
+#include "tricolor/runtime/batch_thread.h"
 #include "tricolor/sweep/sweeper.h"
 
 namespace tricolor::runtime {
 
-class BackgroundSweeper {
+class BackgroundSweeper final : private BatchThread::Work {
  public:
   static constexpr int kBatch = 10;  // spans between two yields
   // For so long after a cycle, sweeping is left to the threads that allocate: a
@@ -49,35 +47,23 @@ class BackgroundSweeper {
 
   // A cycle has ended. The thread begins after the head start. If the system
   // has no thread for it, allocation and the next cycle do all the sweeping.
-  void Wake();
-  // Returns when the thread does nothing, and keeps it so until Resume.
-  void Pause();
-  void Resume();
+  void Wake() { thread_.Wake(kHeadStartNs); }
+  // As in BatchThread.
+  void Pause() { thread_.Pause(); }
+  void Resume() { thread_.Resume(); }
 
  private:
-  void Loop();
-  // Takes up the next batch: false when the thread is to end.
-  bool AwaitWork();
-  // One batch of whatever is to be done; false when nothing was left.
-  bool DoBatch();
-  void EndBatch(bool more);
+  // BatchThread::Work: one batch of whatever is to be done.
+  int64_t DoBatch() override;
+  // False when nothing was left.
+  bool SweepSome();
 
   mheap::MHeap& heap_;
   sweep::Sweeper& sweeper_;
   gc::Marker& marker_;
   Listener& listener_;
   mheap::ProcessorCache processor_;  // the thread's, or who paused it
-  ServiceThread thread_;             // started under the mutex
-
-  Mutex mutex_{LockRank::kBackground};
-  CondVar sweeper_wakes_;
-  CondVar idle_;
-  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  bool refused_ ABSL_GUARDED_BY(mutex_) = false;  // no thread to be had
-  bool wanted_ ABSL_GUARDED_BY(mutex_) = false;   // there may be work
-  bool woken_ ABSL_GUARDED_BY(mutex_) = false;    // head start not yet given
-  bool working_ ABSL_GUARDED_BY(mutex_) = false;  // in a batch
-  int pauses_ ABSL_GUARDED_BY(mutex_) = 0;
+  BatchThread thread_;
 };
 
 }  // namespace tricolor::runtime

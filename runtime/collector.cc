@@ -30,8 +30,13 @@ Collector::Collector(const CollectorParts& parts,
       options_(options),
       made_at_(SteadyNanoseconds()),
       crew_(parts.marker, options.workers),
+      scavenge_log_(parts.heap),
+      scavenger_(parts.heap,
+                 options.trace_scavenging ? &scavenge_log_ : nullptr),
       background_(parts.heap, parts.sweeper, parts.marker, *this) {
   parts_.heap.AttachProcessor(processor_);
+  MutexLock lock(mutex_);
+  SetScavengeGoals();
 }
 
 Collector::~Collector() {
@@ -94,7 +99,10 @@ void Collector::RunCycle(bool forced) {
   record.workers = WorkersFor(record.heap_at_trigger, crew_.Prepare());
   while (parts_.sweeper.SweepOne(processor_)) {
   }
+  // Nobody else has seen to it since.
+  if (!options_.background_sweep) ReturnMemory();
 
+  const ByteCount goal_before(parts_.pacer.goal());
   const uint64_t requested = SteadyNanoseconds();
   const uint64_t cpu_before = ThreadCpuNanoseconds();
   parts_.world.Stop();
@@ -106,11 +114,19 @@ void Collector::RunCycle(bool forced) {
   parts_.world.Start();
   record.stop = SteadyNanoseconds() - requested;
 
+  {
+    MutexLock lock(mutex_);
+    last_in_use_ = in_use_;
+    last_goal_ = goal_before;
+    SetScavengeGoals();
+  }
   if (options_.background_sweep) background_.Wake();
   Account(&record, cpu);
-  if (!options_.trace) return;
-  const std::string line = FormatCycle(record) + "\n";
-  std::fputs(line.c_str(), stderr);
+  if (options_.trace) {
+    const std::string line = FormatCycle(record) + "\n";
+    std::fputs(line.c_str(), stderr);
+  }
+  if (options_.trace_scavenging) scavenge_log_.Print(/*forced=*/false);
 }
 
 // As much is live as after the last cycle or, when there was none yet, perhaps
@@ -146,11 +162,14 @@ uint64_t Collector::Mark(CycleRecord* record) {
 void Collector::StartSweep(CycleRecord* record) {
   parts_.sweeper.StartPhase();
   parts_.world.RequestFlush();
+  parts_.heap.NextScavengeGeneration();
   const gc::MarkStats& mark = record->mark;
   // At its peak: before work buffers are given back.
+  const mheap::HeapStats stats = parts_.heap.ReadStats();
+  const auto work_bufs = static_cast<uint64_t>(stats.manual_span_bytes);
+  in_use_ = ByteCount(static_cast<uint64_t>(stats.heap_span_bytes) + work_bufs);
   const uint64_t overhead =
-      parts_.heap.metadata().bytes_from_os().value() +
-      static_cast<uint64_t>(parts_.heap.ReadStats().manual_span_bytes);
+      parts_.heap.metadata().bytes_from_os().value() + work_bufs;
   parts_.pacer.CycleDone(mark.marked_bytes, mark.root_words * sizeof(uint64_t),
                          overhead);
   record->goal = parts_.pacer.goal();
@@ -170,17 +189,48 @@ void Collector::SweepEverything() {
 
 void Collector::FinishSweep(const Turn&) { SweepEverything(); }
 
-// The limit is on memory that the process holds: mapped and not released.
-void Collector::ReturnMemory() {
+void Collector::PauseBackground(const Turn&) {
+  background_.Pause();
+  scavenger_.Pause();
+}
+
+void Collector::ResumeBackground(const Turn&) {
+  scavenger_.Resume();
+  background_.Resume();
+}
+
+// ---- Memory back to the OS.
+
+void Collector::SetScavengeGoals() {
   const int64_t limit = parts_.pacer.memory_limit();
-  if (limit == INT64_MAX) return;
-  const auto released =
-      static_cast<uint64_t>(parts_.heap.ReadStats().released_bytes);
-  const uint64_t held = parts_.heap.mapped().value() - released +
-                        parts_.heap.metadata().bytes_from_os().value();
-  // Below the limit by a twentieth (Go's).
-  const uint64_t wanted = static_cast<uint64_t>(limit) / 20 * 19;
-  if (held > wanted) parts_.heap.Scavenge(ByteCount(held - wanted));
+  mheap::ScavengeGoals goals;
+  if (limit != INT64_MAX) goals.limit = ByteCount(static_cast<uint64_t>(limit));
+  goals.retained =
+      mheap::RetainedGoal({.in_use = last_in_use_,
+                           .ready = parts_.heap.ready(),
+                           .old_goal = last_goal_,
+                           .new_goal = ByteCount(parts_.pacer.goal()),
+                           .os_page = parts_.heap.os().page_size()});
+  parts_.heap.SetScavengeGoals(goals);
+}
+
+void Collector::GoalsChanged() {
+  {
+    MutexLock lock(mutex_);
+    SetScavengeGoals();
+  }
+  ThreadNativeScope native;  // the system takes its time
+  ReturnMemory();
+}
+
+// The background keeps below the goals at its own pace, and what is beyond the
+// limit itself goes back at once. Without it, all that is beyond the limit's
+// target does.
+void Collector::ReturnMemory() {
+  const bool in_background =
+      options_.background_scavenge &&
+      (parts_.heap.ScavengeExcess() == ByteCount(0) || scavenger_.Wake());
+  parts_.heap.ScavengeToLimit(/*with_margin=*/!in_background);
 }
 
 // ---- Statistics.

@@ -8,7 +8,8 @@
 //   stop; flush stale caches; sweep the rest; park runs; rotate mark bits
 //   mark, on all workers                              world stopped
 //   new sweep generation, pace and goal; start
-//   wake the background sweeper                       world runs
+//   wake the background sweeper, which wakes the
+//   background scavenger                              world runs
 //   only if forced: flush all caches, sweep everything
 //
 // A thread waits for a cycle, or for its turn, in native state.
@@ -21,9 +22,11 @@
 
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/mutex.h"
+#include "tricolor/base/units.h"
 #include "tricolor/gc/marker.h"
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/processor_cache.h"
+#include "tricolor/runtime/background_scavenger.h"
 #include "tricolor/runtime/background_sweeper.h"
 #include "tricolor/runtime/gc_log.h"
 #include "tricolor/runtime/mark_crew.h"
@@ -31,6 +34,7 @@
 #include "tricolor/runtime/pacer.h"
 #include "tricolor/runtime/root_set.h"
 #include "tricolor/runtime/root_table.h"
+#include "tricolor/runtime/scavenge_log.h"
 #include "tricolor/runtime/world.h"
 #include "tricolor/sweep/sweeper.h"
 
@@ -53,7 +57,9 @@ struct CollectorOptions {
   // long as marking a megabyte.
   bool adapt_workers = false;
   bool background_sweep = true;
+  bool background_scavenge = true;
   bool trace = false;
+  bool trace_scavenging = false;
 };
 
 class Collector final : private BackgroundSweeper::Listener {
@@ -87,8 +93,15 @@ class Collector final : private BackgroundSweeper::Listener {
   void FlushCaches(const Turn&) { parts_.world.FinishFlush(); }
   // Afterwards every span has been swept.
   void FinishSweep(const Turn& turn);
-  void PauseBackground(const Turn&) { background_.Pause(); }
-  void ResumeBackground(const Turn&) { background_.Resume(); }
+  void PauseBackground(const Turn&);
+  void ResumeBackground(const Turn&);
+
+  // The percentage or the limit of the pacer has changed.
+  void GoalsChanged();
+  // A request has given memory back.
+  void LogScavenging() {
+    if (options_.trace_scavenging) scavenge_log_.Print(/*forced=*/true);
+  }
 
   // The part of the statistics that is about collections.
   void ReadStats(MemStats* stats) const;
@@ -108,7 +121,9 @@ class Collector final : private BackgroundSweeper::Listener {
   void StartSweep(CycleRecord* record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
   void SweepEverything();
-  // Gives free memory beyond the memory limit to the OS.
+  // What the page heap may hold from now on.
+  void SetScavengeGoals() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives free memory beyond the goals to the OS, or has it given.
   void ReturnMemory();
   void Account(CycleRecord* record, uint64_t cpu);
 
@@ -118,7 +133,10 @@ class Collector final : private BackgroundSweeper::Listener {
   // Of whoever has the turn.
   mheap::ProcessorCache processor_;
   uint64_t last_marked_ = 0;  // bytes
+  ByteCount in_use_;          // in spans, at the end of marking
   MarkCrew crew_;
+  ScavengeLog scavenge_log_;
+  BackgroundScavenger scavenger_;
   BackgroundSweeper background_;
 
   mutable Mutex mutex_{LockRank::kCycle};
@@ -126,6 +144,9 @@ class Collector final : private BackgroundSweeper::Listener {
   bool turn_taken_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t full_started_ ABSL_GUARDED_BY(mutex_) = 0;  // forced cycles
   uint64_t full_done_ ABSL_GUARDED_BY(mutex_) = 0;
+  // At the last cycle: memory in spans, and the goal that it was due at.
+  ByteCount last_in_use_ ABSL_GUARDED_BY(mutex_);
+  ByteCount last_goal_ ABSL_GUARDED_BY(mutex_);
   // Only what is about collections.
   MemStats stats_ ABSL_GUARDED_BY(mutex_);
 };

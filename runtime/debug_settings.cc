@@ -14,7 +14,8 @@ struct Switch {
   std::string_view name;
   bool DebugSettings::*value;
 };
-constexpr Switch kSwitches[] = {{"gctrace", &DebugSettings::gctrace}};
+constexpr Switch kSwitches[] = {{"gctrace", &DebugSettings::gctrace},
+                                {"scavtrace", &DebugSettings::scavtrace}};
 
 bool ParseOne(std::string_view part, DebugSettings& settings) {
   const size_t equals = part.find('=');
@@ -41,7 +42,7 @@ DebugSettings ParseDebugSettings(std::string_view text) {
     if (part.empty() || ParseOne(part, settings)) continue;
     std::fprintf(stderr,
                  "tricolor: TRICOLOR_DEBUG: \"%.*s\" is ignored (known: "
-                 "gctrace=0, gctrace=1)\n",
+                 "gctrace, scavtrace; 0 or 1)\n",
                  static_cast<int>(part.size()), part.data());
   }
   return settings;

@@ -12,7 +12,8 @@
 namespace tricolor::runtime {
 
 struct DebugSettings {
-  bool gctrace = false;  // one line a collection on stderr
+  bool gctrace = false;    // one line a collection on stderr
+  bool scavtrace = false;  // lines when memory is given back to the OS
 };
 
 // Each part that is not understood is reported on stderr in one line, and

@@ -44,11 +44,15 @@ void Heap::Collect() { core_->collector().Collect(); }
 void Heap::FreeOsMemory() { core_->FreeOsMemory(); }
 
 int Heap::SetGcPercent(int percent) {
-  return core_->pacer().SetGcPercent(percent);
+  const int old = core_->pacer().SetGcPercent(percent);
+  core_->collector().GoalsChanged();
+  return old;
 }
 
 int64_t Heap::SetMemoryLimit(int64_t bytes) {
-  return core_->pacer().SetMemoryLimit(bytes);
+  const int64_t old = core_->pacer().SetMemoryLimit(bytes);
+  if (bytes >= 0) core_->collector().GoalsChanged();
+  return old;
 }
 
 MemStats Heap::ReadMemStats() { return core_->ReadMemStats(); }

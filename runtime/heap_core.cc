@@ -29,10 +29,13 @@ int WorkersFor(const HeapOptions& options) {
 }
 
 CollectorOptions CollectorOptionsFrom(const HeapOptions& options) {
+  const DebugSettings debug = DebugSettingsFrom(options.debug);
   return {.workers = WorkersFor(options),
           .adapt_workers = options.gc_threads <= 0,
           .background_sweep = options.background_sweep,
-          .trace = DebugSettingsFrom(options.debug).gctrace};
+          .background_scavenge = options.background_scavenge,
+          .trace = debug.gctrace,
+          .trace_scavenging = debug.scavtrace};
 }
 
 // To the unit in which the heap grows.
@@ -166,6 +169,10 @@ MemStats HeapCore::ReadMemStats() {
   stats.sys = stats.heap_sys + stats.metadata_sys;
   stats.span_allocs = from.alloc_span_calls;
   stats.span_allocs_locked = from.alloc_span_locked;
+  const mheap::ScavengeTotals scavenged = mheap_->scavenge_totals();
+  stats.scavenged_background = scavenged.background.value();
+  stats.scavenged_assist = scavenged.assist.value();
+  stats.scavenged_forced = scavenged.forced.value();
   stats.next_gc = pacer_.goal();
   return stats;
 }
@@ -180,6 +187,7 @@ void HeapCore::FreeOsMemory() {
   });
   ThreadNativeScope native;  // the system takes its time
   mheap_->Scavenge(mheap_->mapped());
+  collector_.LogScavenging();
 }
 
 void HeapCore::CheckInvariants() {

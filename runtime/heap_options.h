@@ -45,6 +45,10 @@ struct HeapOptions {
   // Whether a thread sweeps after each collection. Off: only allocation and the
   // next collection do.
   bool background_sweep = true;
+  // Whether a thread gives free memory back to the OS, at about 1 percent of a
+  // CPU. Off: allocation does when it would exceed the memory limit, and each
+  // collection what is beyond 95 percent of that.
+  bool background_scavenge = true;
   // Whether cleanups run on a thread of the heap's. Off: the program calls
   // Heap::RunCleanups.
   bool cleanup_thread = true;

@@ -40,6 +40,11 @@ struct MemStats {
   uint64_t heap_idle = 0;        // in no span
   uint64_t heap_released = 0;    // idle, and given back to the OS
   uint64_t metadata_sys = 0;     // the heap's own structures
+  // Given back to the OS since the heap was made: in the background, at once by
+  // threads that allocate or collect, and by FreeOsMemory.
+  uint64_t scavenged_background = 0;
+  uint64_t scavenged_assist = 0;
+  uint64_t scavenged_forced = 0;
 
   // ---- Collections.
   uint64_t next_gc = 0;              // the heap size that the next one aims at

@@ -1,0 +1,84 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// BatchThread: a service thread that works in batches, with a rest after each,
+// until there is nothing left to do; then it sleeps until it is woken. It can
+// be paused between two batches. Made when it is first woken.
+//
+// Used by the background sweeper and scavenger, whose work would disturb who
+// looks at a heap as a whole. Thread-safe.
+
+#ifndef TRICOLOR_RUNTIME_BATCH_THREAD_H_
+#define TRICOLOR_RUNTIME_BATCH_THREAD_H_
+
+#include <cstdint>
+
+#include "absl/base/thread_annotations.h"
+#include "tricolor/base/atomic.h"
+#include "tricolor/base/mutex.h"
+#include "tricolor/runtime/service_thread.h"
+
+namespace tricolor::runtime {
+
+class BatchThread {
+ public:
+  // What a batch returns when nothing is left to do.
+  static constexpr int64_t kNothingLeft = -1;
+
+  class Work {
+   public:
+    // On the thread, while not paused: one batch. Returns for how many
+    // nanoseconds to rest before the next one, or kNothingLeft.
+    virtual int64_t DoBatch() = 0;
+
+   protected:
+    ~Work() = default;
+  };
+
+  // `name` has at most 15 characters. `work` outlives the object.
+  BatchThread(const char* name, Work& work) : name_(name), work_(work) {}
+  ~BatchThread() { End(); }
+  BatchThread(const BatchThread&) = delete;
+  BatchThread& operator=(const BatchThread&) = delete;
+
+  // There may be something to do: the next batch comes in `delay_ns`, or later
+  // if the thread rests for longer. False when the system has no thread for it.
+  bool Wake(int64_t delay_ns = 0);
+  // Returns when no batch runs, and keeps it so until Resume. Pauses add up.
+  void Pause();
+  void Resume();
+  // Ends the thread; a batch that runs comes to its end. Once, or again without
+  // effect; nobody wakes it any more.
+  void End();
+  // For a batch: somebody waits for its end. A hint: relaxed.
+  bool interrupted() const { return interrupted_.LoadRelaxed(); }
+
+ private:
+  static constexpr int64_t kNever = INT64_MAX;
+
+  void Loop();
+  // Waits until a batch is due: false when the thread is to end.
+  bool AwaitBatch();
+  void EndBatch(int64_t rest_ns);
+  // Makes the next batch due at `when` at the earliest.
+  void DueAt(int64_t when) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const char* const name_;
+  Work& work_;
+  ServiceThread thread_;  // started under the mutex
+  Atomic<bool> interrupted_;
+
+  Mutex mutex_{LockRank::kBackground};
+  CondVar wakes_;
+  CondVar idle_;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool refused_ ABSL_GUARDED_BY(mutex_) = false;  // no thread to be had
+  bool working_ ABSL_GUARDED_BY(mutex_) = false;  // in a batch
+  int pauses_ ABSL_GUARDED_BY(mutex_) = 0;
+  // When the next batch is due, by the steady clock; kNever: not before a wake.
+  int64_t due_ ABSL_GUARDED_BY(mutex_) = kNever;
+};
+
+}  // namespace tricolor::runtime
+
+#endif  // TRICOLOR_RUNTIME_BATCH_THREAD_H_
