@@ -181,10 +181,14 @@ PageRun PageAlloc::TakeInChunk(uint64_t chunk, uint32_t first, uint32_t count) {
   scavenge_index_.NoteAlloc(chunk, count);
   free_pages_ -= count;
   scavenged_pages_ -= scavenged;
-  UpdateAfterSet(chunk,
-                 data.used().SummarizeAfterSet(LeafSum(chunk), first, count));
-  return {AddressOfPage((chunk << kLogChunkPages) + first),
-          BytesOf(PageCount(scavenged))};
+  const uint64_t page = (chunk << kLogChunkPages) + first;
+  if (IsTail(chunk, page, page + count)) {
+    UpdateTailAfterSet(chunk, page + count);
+  } else {
+    UpdateAfterSet(chunk,
+                   data.used().SummarizeAfterSet(LeafSum(chunk), first, count));
+  }
+  return {AddressOfPage(page), BytesOf(PageCount(scavenged))};
 }
 
 PageRun PageAlloc::Take(uint64_t page, uint64_t count) {
@@ -232,12 +236,17 @@ PageCache PageAlloc::AllocToCache() {
   scavenge_index_.NoteAlloc(chunk, count);
   free_pages_ -= count;
   scavenged_pages_ -= static_cast<uint64_t>(std::popcount(scavenged));
-  UpdateAfterSet(chunk, data.used().Summarize());
   const uint64_t block =
       AlignDown((chunk << kLogChunkPages) + index, PageCache::kPages);
+  const uint64_t limit = block + PageCache::kPages;
   // The page above the block may never have been added; the block's last page
   // has been, and nothing below it is free.
-  search_page_ = block + PageCache::kPages - 1;
+  search_page_ = limit - 1;
+  if (IsTail(chunk, block, limit)) {
+    UpdateTailAfterSet(chunk, limit);
+  } else {
+    UpdateAfterSet(chunk, data.used().Summarize());
+  }
   return PageCache(AddressOfPage(block), free, scavenged);
 }
 
@@ -256,9 +265,13 @@ void PageAlloc::Free(Addr base, PageCount pages) {
     }
     chunks_[part.chunk].Free(part.first, part.count);
     scavenge_index_.NoteFree(part.chunk, part.count, /*may_scavenge=*/true);
-    UpdateAfterClear(part.chunk,
-                     chunks_[part.chunk].used().SummarizeAfterClear(
-                         LeafSum(part.chunk), part.first, part.count));
+    if (IsTail(part.chunk, page, page + count)) {
+      UpdateTailAfterClear(part.chunk, page, page + count);
+    } else {
+      UpdateAfterClear(part.chunk,
+                       chunks_[part.chunk].used().SummarizeAfterClear(
+                           LeafSum(part.chunk), part.first, part.count));
+    }
   } else {
     FreeSlow(page, count);
   }
@@ -350,41 +363,94 @@ void PageAlloc::FreeCached(Addr base, uint64_t free, uint64_t scavenged) {
   scavenge_index_.NoteFree(chunk, count, /*may_scavenge=*/free != scavenged);
   free_pages_ += count;
   scavenged_pages_ += static_cast<uint64_t>(std::popcount(scavenged));
-  UpdateAfterClear(chunk, data.used().Summarize());
-  LowerSearchPage(page + static_cast<uint64_t>(std::countr_zero(free)));
+  const uint64_t first = page + static_cast<uint64_t>(std::countr_zero(free));
+  const uint64_t limit = page + PageCache::kPages;
+  if (first + count == limit && IsTail(chunk, first, limit)) {
+    UpdateTailAfterClear(chunk, first, limit);
+  } else {
+    UpdateAfterClear(chunk, data.used().Summarize());
+  }
+  LowerSearchPage(first);
 }
 
 // ---------------------------------------------------------------------------
 // Summaries
 
 void PageAlloc::UpdateAfterSet(uint64_t chunk, PallocSum sum) {
-  uint64_t i = chunk;
-  for (unsigned level = kLeafLevel;; --level) {
-    PallocSum& entry = levels_[level][i];
-    const PallocSum old = entry;
-    if (old == sum) return;
-    entry = sum;
-    if (level == 0) return;
-    const uint64_t parent = i >> PallocSum::kFanoutBits;
-    const unsigned k = i % PallocSum::kFanout;
-    sum = PallocSum::MergeAfterShrink(levels_[level - 1][parent], &entry - k,
-                                      LogPages(level), k, old);
-    i = parent;
+  PallocSum& leaf = LeafSum(chunk);
+  const PallocSum old = leaf;
+  if (old == sum) return;
+  leaf = sum;
+  UpdateAboveAfterSet(kLeafLevel, chunk, old);
+}
+
+void PageAlloc::UpdateAboveAfterSet(unsigned level, uint64_t entry,
+                                    PallocSum old) {
+  for (; level > 0; --level) {
+    const unsigned k = entry % PallocSum::kFanout;
+    const PallocSum* children = &levels_[level][entry - k];
+    entry >>= PallocSum::kFanoutBits;
+    PallocSum& parent = levels_[level - 1][entry];
+    const PallocSum sum =
+        PallocSum::MergeAfterShrink(parent, children, LogPages(level), k, old);
+    if (parent == sum) return;
+    old = parent;
+    parent = sum;
   }
 }
 
 void PageAlloc::UpdateAfterClear(uint64_t chunk, PallocSum sum) {
-  uint64_t i = chunk;
+  PallocSum& leaf = LeafSum(chunk);
+  if (leaf == sum) return;
+  leaf = sum;
+  UpdateAboveAfterClear(kLeafLevel, chunk);
+}
+
+void PageAlloc::UpdateAboveAfterClear(unsigned level, uint64_t entry) {
+  for (; level > 0; --level) {
+    const unsigned k = entry % PallocSum::kFanout;
+    const PallocSum* children = &levels_[level][entry - k];
+    entry >>= PallocSum::kFanoutBits;
+    PallocSum& parent = levels_[level - 1][entry];
+    const PallocSum sum =
+        PallocSum::MergeAfterGrow(parent, children, LogPages(level), k);
+    if (parent == sum) return;
+    parent = sum;
+  }
+}
+
+// Nothing is free below `limit`; where all is free from there to the end of an
+// entry, that is its summary. No level waits for the one below it, and where a
+// heap is empty from a page on, that is all of them.
+void PageAlloc::UpdateTailAfterSet(uint64_t chunk, uint64_t limit) {
+  PallocSum old;
   for (unsigned level = kLeafLevel;; --level) {
+    const uint64_t i = EntryOfChunk(level, chunk);
     PallocSum& entry = levels_[level][i];
-    if (entry == sum) return;
-    entry = sum;
+    const uint64_t tail = ((i + 1) << LogPages(level)) - limit;
+    if (entry.end() < tail) {
+      UpdateAboveAfterSet(level + 1, EntryOfChunk(level + 1, chunk), old);
+      return;
+    }
+    old = entry;
+    entry = PallocSum::TailFree(static_cast<uint32_t>(tail), LogPages(level));
     if (level == 0) return;
-    const uint64_t parent = i >> PallocSum::kFanoutBits;
-    const unsigned k = i % PallocSum::kFanout;
-    sum = PallocSum::MergeAfterGrow(levels_[level - 1][parent], &entry - k,
-                                    LogPages(level), k);
-    i = parent;
+  }
+}
+
+void PageAlloc::UpdateTailAfterClear(uint64_t chunk, uint64_t first,
+                                     uint64_t limit) {
+  for (unsigned level = kLeafLevel;; --level) {
+    const uint64_t i = EntryOfChunk(level, chunk);
+    PallocSum& entry = levels_[level][i];
+    const uint64_t end = (i + 1) << LogPages(level);
+    if (entry.end() != end - limit) {
+      UpdateAboveAfterClear(level + 1, EntryOfChunk(level + 1, chunk));
+      return;
+    }
+    entry = PallocSum::TailFree(static_cast<uint32_t>(end - first),
+                                LogPages(level));
+    if (level == 0) return;
   }
 }
 

@@ -144,6 +144,9 @@ class PageAlloc {
     return kLogChunkPages + (kLeafLevel - level) * PallocSum::kFanoutBits;
   }
 
+  static constexpr uint64_t EntryOfChunk(unsigned level, uint64_t chunk) {
+    return chunk >> ((kLeafLevel - level) * PallocSum::kFanoutBits);
+  }
   uint64_t PageNumber(Addr a) const {
     return (a - window_.base).value() >> kPageShift;
   }
@@ -175,6 +178,19 @@ class PageAlloc {
   // have.
   void UpdateAfterSet(uint64_t chunk, PallocSum sum);
   void UpdateAfterClear(uint64_t chunk, PallocSum sum);
+  // Whether the following two may be used: nothing is free below `first`, and
+  // all is from `limit` to the end of the chunk.
+  bool IsTail(uint64_t chunk, uint64_t first, uint64_t limit) {
+    return LeafSum(chunk).end() >= ((chunk + 1) << kLogChunkPages) - limit &&
+           first <= search_page_;
+  }
+  // After [first, limit) has become used, or free. Neither reads bitmaps, nor
+  // siblings as long as all is free to the end of the entry.
+  void UpdateTailAfterSet(uint64_t chunk, uint64_t limit);
+  void UpdateTailAfterClear(uint64_t chunk, uint64_t first, uint64_t limit);
+  // The entries above `entry` of `level`, which was `old`.
+  void UpdateAboveAfterSet(unsigned level, uint64_t entry, PallocSum old);
+  void UpdateAboveAfterClear(unsigned level, uint64_t entry);
   void UpdateRange(uint64_t page, uint64_t count, bool used);
   void UpdateParents(uint64_t first_chunk, uint64_t last_chunk);
 

@@ -33,12 +33,28 @@ class Heap {
                    "no memory for tables");
   }
 
-  // Each page is used with a chance of `percent`.
+  // Every other `hole` pages are used, but those of the last chunk.
+  void Checker(int64_t hole) {
+    const auto pages = static_cast<uint32_t>(hole);
+    std::vector<ChunkRange> used;
+    for (uint32_t i = 0; i < kChunkPages; i += 2 * pages) {
+      used.push_back({i, pages});
+    }
+    const AddrRange window = pages_.window();
+    for (Addr a = window.base; a + kChunkBytes < window.limit;
+         a += kChunkBytes) {
+      pages_.SetChunkForTest(a, used, {});
+    }
+  }
+
+  // Each page is used with a chance of `percent`, but those of the last chunk
+  // are free: there is room for any run.
   void Occupy(int64_t percent) {
     std::mt19937_64 random(1);
     std::vector<ChunkRange> used;
     const AddrRange window = pages_.window();
-    for (Addr a = window.base; a < window.limit; a += kChunkBytes) {
+    for (Addr a = window.base; a + kChunkBytes < window.limit;
+         a += kChunkBytes) {
       used.clear();
       for (uint32_t i = 0; i < kChunkPages; ++i) {
         if (random() % 100 < static_cast<uint64_t>(percent)) {
@@ -73,10 +89,9 @@ void BM_AllocFree(benchmark::State& state) {
 }
 BENCHMARK(BM_AllocFree)
     ->ArgNames({"GiB", "used%", "pages"})
-    ->ArgsProduct({{64}, {0, 50}, {1, 4}})
-    ->ArgsProduct({{1, 4, 16}, {50}, {1}})
-    ->ArgsProduct({{64}, {10, 90}, {1}})
-    ->ArgsProduct({{64}, {0}, {64, 512, 4096, 1 << 18}});
+    ->ArgsProduct({{1, 4, 16}, {0, 50}, {1}})
+    ->ArgsProduct({{64}, {0, 10, 25, 50, 75, 90, 99}, {1, 4, 16, 64}})
+    ->ArgsProduct({{64}, {0}, {512, 4096, 1 << 18}});
 
 // Allocates pages until the heap is full; then frees them all, in random order.
 void BM_Fill(benchmark::State& state) {
@@ -136,27 +151,47 @@ BENCHMARK(BM_FreeRandom)
     ->Arg(64)
     ->Iterations(kVictims);
 
-// Lower memory is full of holes that are too small.
-void BM_AllocBeyondHoles(benchmark::State& state) {
+// Lower memory is full of holes of one size; only the last chunk is free.
+void BM_Checkerboard(benchmark::State& state) {
   Heap heap(state.range(0));
-  PageAlloc& pages = heap.pages();
-  std::vector<ChunkRange> used;
-  for (uint32_t i = 0; i < kChunkPages; i += 2) used.push_back({i, 1});
-  const AddrRange window = pages.window();
-  for (Addr a = window.base; a + kChunkBytes < window.limit; a += kChunkBytes) {
-    pages.SetChunkForTest(a, used, {});
-  }
+  heap.Checker(state.range(1));
+  const PageCount pages(static_cast<uint64_t>(state.range(2)));
   for (auto _ : state) {
-    const PageRun run = pages.Alloc(PageCount(4));
-    pages.Free(run.base, PageCount(4));
+    const PageRun run = heap.pages().Alloc(pages);
+    TRICOLOR_CHECK(bool{run}, "full");
+    heap.pages().Free(run.base, pages);
   }
 }
-BENCHMARK(BM_AllocBeyondHoles)
-    ->ArgName("GiB")
-    ->Arg(1)
-    ->Arg(4)
-    ->Arg(16)
-    ->Arg(64);
+BENCHMARK(BM_Checkerboard)
+    ->ArgNames({"GiB", "hole", "pages"})
+    ->ArgsProduct({{1, 4, 16}, {1}, {4}})
+    ->ArgsProduct({{64}, {1, 2, 4}, {1, 4, 16, 64}});
+
+// Finds a candidate and gives it back. A forced search finds it in the topmost
+// chunk. So does one in the background where chunks are sparse; where they are
+// dense it passes over all of them, down to the lowest.
+void BM_ScavengeCandidate(benchmark::State& state) {
+  Heap heap(state.range(0));
+  heap.Occupy(state.range(2));
+  PageAlloc& pages = heap.pages();
+  const bool dense = state.range(2) == 99;
+  const ChunkRange top[] = {{0, dense ? 500u : 100u}};
+  pages.SetChunkForTest(pages.window().limit - kChunkBytes, top, {});
+  pages.SetChunkForTest(pages.window().base, {}, {});
+  const ByteCount max = BytesOf(PageCount(8));
+  const auto search = [&pages, max](ScavengeMode mode) {
+    const AddrRange candidate = pages.TakeScavengeCandidate(max, mode);
+    TRICOLOR_CHECK(!candidate.empty(), "nothing to scavenge");
+    pages.ReturnScavengeCandidate(candidate, /*released=*/false);
+  };
+  for (auto _ : state) {
+    search(ScavengeMode::kForce);  // also raises both limits to the top
+    if (state.range(1) == 0) search(ScavengeMode::kBackground);
+  }
+}
+BENCHMARK(BM_ScavengeCandidate)
+    ->ArgNames({"GiB", "force", "used%"})
+    ->ArgsProduct({{1, 4, 16, 64}, {0, 1}, {50, 99}});
 
 void BM_AllocAligned(benchmark::State& state) {
   Heap heap(4);

@@ -4,6 +4,7 @@
 // Misuse stops the program with one line.
 
 #include <cstdint>
+#include <string>
 
 #include "gtest/gtest.h"
 #include "tricolor/base/units.h"
@@ -58,6 +59,61 @@ TEST_F(PageAllocDeathTest, FreeingBeyondWhatWasAdded) {
   EXPECT_DEATH(t_.Free(t_.At(5, 0), 513), "not within memory that was added");
   EXPECT_DEATH(t_.Free(t_.At(4, 1), ~uint64_t{0}), "pagealloc: Free");
   EXPECT_DEATH(t_.Free(t_.At(4, 1), uint64_t{1} << 51), "pagealloc: Free");
+}
+
+TEST_F(PageAllocDeathTest, FreeingAcrossAGap) {
+  EXPECT_TRUE(t_.Alloc(424));
+  EXPECT_TRUE(t_.Grow(7, 1));
+  EXPECT_TRUE(t_.Alloc(512));
+  EXPECT_DEATH(t_.Free(t_.At(5, 500), 600), "not within memory that was added");
+}
+
+// One line, with what was to be freed, where it is wrong, and how.
+TEST_F(PageAllocDeathTest, EachBadFreeIsReportedInOneLine) {
+  t_.Free(t_.At(5, 3), 1);
+  const std::string begin = "^tricolor: fatal: pagealloc: Free\\(0x";
+  const std::string end = "; expected allocated pages\n$";
+  EXPECT_DEATH(t_.Free(t_.At(5, 3), 1),
+               begin +
+                   "4000001406000, 1 pages\\): 0x4000001406000 is free "
+                   "already" +
+                   end);
+  EXPECT_DEATH(t_.Free(t_.At(4, 510), 10),
+               begin +
+                   "40000013fc000, 10 pages\\): 0x4000001406000 is free "
+                   "already" +
+                   end);
+  EXPECT_DEATH(t_.Free(t_.At(5, 80), 9),
+               begin +
+                   "40000014a0000, 9 pages\\): 0x40000014b0000 is free "
+                   "already, and scavenged" +
+                   end);
+  EXPECT_DEATH(t_.Free(t_.At(3, 511), 2),
+               begin +
+                   "4000000ffe000, 2 pages\\): 0x4000000ffe000 is not "
+                   "within memory that was added" +
+                   end);
+  EXPECT_DEATH(t_.Free(t_.At(4) + ByteCount(8), 1),
+               begin +
+                   "4000001000008, 1 pages\\): 0x4000001000008 is not "
+                   "aligned to a page" +
+                   end);
+  EXPECT_DEATH(t_.Free(Addr(0x2000), 7),
+               begin + "2000, 7 pages\\): 0x2000 is not in the window" + end);
+  EXPECT_DEATH(t_.Free(t_.At(4), 0),
+               begin +
+                   "4000001000000, 0 pages\\): 0x4000001000000 is an "
+                   "empty range" +
+                   end);
+}
+
+TEST_F(PageAllocDeathTest, FreeingACandidateInFlightTwice) {
+  t_.Free(t_.At(4), 600);
+  const AddrRange candidate = t_.pages().TakeScavengeCandidate(
+      ByteCount(1 << 20), ScavengeMode::kBackground);
+  t_.pages().ReturnScavengeCandidate(candidate, false);
+  EXPECT_DEATH(t_.pages().ReturnScavengeCandidate(candidate, true),
+               "is free already; expected allocated pages");
 }
 
 TEST_F(PageAllocDeathTest, FreeingForeignMemory) {

@@ -4,10 +4,10 @@
 // A list of operations on a PageAlloc and its model; all invariants are
 // checked after each. A failure prints the operations as C++ for a test.
 //
-// The first byte chooses the sizes of OS pages. An operation is one byte, its
-// kind, and its arguments of one or two bytes each; the list ends with the
-// input. An argument is scaled to what makes sense, so that most operations do
-// something. testdata/make_page_alloc_seeds.py writes the seeds.
+// The first byte chooses the sizes of OS pages and huge pages. An operation is
+// one byte, its kind, and its arguments of one or two bytes each; the list ends
+// with the input. An argument is scaled to what makes sense, so that most
+// operations do something. testdata/make_page_alloc_seeds.py writes the seeds.
 
 #include <cstddef>
 #include <cstdint>
@@ -106,6 +106,12 @@ void StepCachesAndScavenging(PageAllocTester& t, Input& in, uint64_t kind) {
       return t.Scavenge(in.Many());
     case 14:
       return t.TakeCandidate(in.Many());
+    case 16:
+      return t.NextGeneration();
+    case 17:
+      return t.ScavengeInBackground(in.Many());
+    case 18:
+      return t.TakeCandidateInBackground(in.Many());
     default:
       a = in.Byte();
       return a == 0xff ? t.ScavengeFailing(8) : t.ReturnCandidate(a % 2 == 0);
@@ -113,7 +119,7 @@ void StepCachesAndScavenging(PageAllocTester& t, Input& in, uint64_t kind) {
 }
 
 void Step(PageAllocTester& t, Input& in) {
-  const uint64_t kind = in.Byte() % 16;
+  const uint64_t kind = in.Byte() % 19;
   if (kind < 9) {
     StepPages(t, in, kind);
   } else {
@@ -133,7 +139,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const uint64_t sizes = in.Byte();
   PageAllocTester t(tricolor::pagealloc::kWindowChunks,
                     ByteCount(uint64_t{4096} << sizes % 5),
-                    ByteCount(sizes % 2 == 0 ? 2 << 20 : 0));
+                    ByteCount(sizes / 5 % 2 == 0 ? 2 << 20 : 0));
   t.Record(true);
   while (!in.empty()) {
     Step(t, in);

@@ -288,6 +288,65 @@ TEST(PageAllocAllocTest, HugeCountsAreRefusedWithoutOverflow) {
   EXPECT_EQ(t.Alloc(512), t.Run(0, 0, 512));
 }
 
+// Where all is free from a page on, each level follows by itself.
+
+TEST(PageAllocTailTest, SummariesOfAnEmptyHeapFollowEachPage) {
+  TestPages t;
+  ASSERT_TRUE(t.Grow(0, 2 * kRootChunks));
+  const PageAlloc& p = t.pages();
+  for (uint32_t i = 1; i <= 2 * kChunkPages; ++i) {
+    EXPECT_TRUE(t.Alloc(1));
+    ASSERT_EQ(p.SummaryForTest(0, t.At(0)),
+              PallocSum::TailFree(PallocSum::kMaxPages - i, 21));
+  }
+  EXPECT_EQ(p.SummaryForTest(kLeaf, t.At(1)), PallocSum());
+  EXPECT_EQ(p.SummaryForTest(kLeaf - 1, t.At(0)),
+            PallocSum::Pack(0, 6 * kChunkPages, 6 * kChunkPages));
+  for (uint64_t i = 2 * kChunkPages; i-- > 0;) t.Free(t.At(0, i), 1);
+  EXPECT_EQ(p.SummaryForTest(kLeaf, t.At(1)), PallocSum::AllFree(kChunkPages));
+  EXPECT_EQ(p.SummaryForTest(0, t.At(0)),
+            PallocSum::AllFree(PallocSum::kMaxPages));
+}
+
+TEST(PageAllocTailTest, HolesBelowTheTailCount) {
+  TestPages t({{0, {{0, 300}}}, {1, {}}, {2, {{511, 1}}}});
+  t.Free(t.At(0, 7), 2);
+  EXPECT_EQ(t.Alloc(1), t.Run(0, 7));  // the lowest, not at the tail
+  t.pages().CheckInvariants();
+  EXPECT_EQ(t.Alloc(2), t.Run(0, 300));  // at the tail, not the lowest
+  t.pages().CheckInvariants();
+  EXPECT_EQ(t.Alloc(1), t.Run(0, 8));
+  EXPECT_EQ(t.Alloc(1), t.Run(0, 302));  // both
+  t.pages().CheckInvariants();
+  t.Free(t.At(0, 200), 103);  // all that touch it
+  t.pages().CheckInvariants();
+  t.Free(t.At(0, 100), 99);  // all but one
+  t.pages().CheckInvariants();
+  EXPECT_EQ(t.pages().SummaryForTest(kLeaf, t.At(0)),
+            PallocSum::Pack(0, 312, 312));
+}
+
+TEST(PageAllocTailTest, ATailMayEndAtAnyLevel) {
+  for (uint64_t bound = 1; bound <= kRootChunks; bound *= 8) {
+    // All is free from the middle of a chunk to `bound`, all used beyond.
+    TestPages t;
+    ASSERT_TRUE(t.Grow(bound - 1, 2));
+    t.pages().SetChunkForTest(t.At(bound - 1), {{{0, 100}}}, {});
+    t.pages().SetChunkForTest(t.At(bound), {{{0, 512}}}, {});
+    EXPECT_EQ(t.Alloc(12), t.Run(bound - 1, 100));
+    t.pages().CheckInvariants();
+    t.Free(t.At(bound - 1, 90), 22);
+    t.pages().CheckInvariants();
+    PageCache cache = t.pages().AllocToCache();
+    t.pages().CheckInvariants();
+    EXPECT_EQ(cache.free_pages(), PageCount(128 - 90));
+    cache.Flush(t.pages());
+    t.pages().CheckInvariants();
+    EXPECT_EQ(t.Alloc(422), t.Run(bound - 1, 90));
+    EXPECT_EQ(t.Alloc(1), kNothing);
+  }
+}
+
 class PageAllocExhaustTest : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(PageAllocExhaustTest, EveryPossibleRunIsHandedOut) {
@@ -308,8 +367,9 @@ TEST_P(PageAllocExhaustTest, EveryPossibleRunIsHandedOut) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, PageAllocExhaustTest,
-                         testing::Values(1, 2, 3, 5, 7, 13, 31, 64, 65, 511,
-                                         512, 513, 1023, 1280, 2560));
+                         testing::Values(1, 2, 3, 4, 5, 7, 8, 13, 16, 31, 64,
+                                         65, 511, 512, 513, 1023, 1024, 1025,
+                                         1280, 2048, 2049, 2560));
 
 // Freeing.
 

@@ -170,6 +170,29 @@ TEST(AllocToCacheTest, CrossesAGapOfTheAddressSpace) {
   EXPECT_EQ(cache.scavenged_bits(), 2u);
 }
 
+// The search address stands on the last page before the gap, which is taken.
+TEST(AllocToCacheTest, GoesOnBeyondAGapAfterTheLastWindowOfARange) {
+  const uint64_t far = kRootChunks + 5;
+  TestPages t({{3, {{0, 450}}}, {far, {{0, 64}}}});
+  EXPECT_EQ(t.pages().AllocToCache().base(), t.At(3, 448));
+  EXPECT_EQ(t.pages().search_address(), t.At(3, 511));
+  PageCache cache = t.pages().AllocToCache();
+  EXPECT_EQ(cache.base(), t.At(far, 64));
+  EXPECT_EQ(cache.free_bits(), kAll);
+  t.pages().CheckInvariants();
+  EXPECT_EQ(t.Alloc(1), t.Run(far, 128));
+}
+
+TEST(AllocToCacheTest, ScavengedAndOtherPagesOfTheLastWindowAreToldApart) {
+  TestPages t({{1, {{0, 449}, {500, 1}}, {{460, 20}, {505, 7}}}});
+  PageCache cache = t.pages().AllocToCache();
+  EXPECT_EQ(cache.base(), t.At(1, 448));
+  EXPECT_EQ(cache.free_bits(), kAll & ~(uint64_t{1} | uint64_t{1} << 52));
+  EXPECT_EQ(cache.scavenged_bits(), RangeMask(12, 20) | RangeMask(57, 7));
+  EXPECT_EQ(t.pages().free_pages(), PageCount(0));
+  EXPECT_EQ(t.pages().scavenged_pages(), PageCount(0));
+}
+
 TEST(AllocToCacheTest, AFullAllocatorGivesAnEmptyCache) {
   TestPages nothing_grown;
   EXPECT_TRUE(nothing_grown.pages().AllocToCache().Empty());

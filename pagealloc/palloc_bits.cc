@@ -102,8 +102,8 @@ PallocBits::FindResult PallocBits::Find(uint32_t count, uint32_t hint) const {
   TRICOLOR_DCHECK(count > 0 && hint < kChunkPages,
                   "pagealloc: search for %u pages from %u", count, hint);
   if (count == 1) return FindOne(hint);
-  if (count <= 64) return FindSmall(count, hint);
-  return FindLarge(count, hint);
+  if (count <= 64) return FindRun<true>(count, hint);
+  return FindRun<false>(count, hint);
 }
 
 PallocBits::FindResult PallocBits::FindOne(uint32_t hint) const {
@@ -119,10 +119,11 @@ PallocBits::FindResult PallocBits::FindOne(uint32_t hint) const {
   return {kNotFound, kNotFound};
 }
 
-// A run of at most 64 either crosses into a word from the one below, where
-// `below` zeros end, or lies within one word.
-PallocBits::FindResult PallocBits::FindSmall(uint32_t count,
-                                             uint32_t hint) const {
+// A run either crosses into a word from the one below, where `below` zeros end,
+// or lies within one word, which only one of at most 64 can.
+template <bool kFitsWord>
+PallocBits::FindResult PallocBits::FindRun(uint32_t count,
+                                           uint32_t hint) const {
   uint32_t first_free = kNotFound;
   uint32_t below = 0;
   uint64_t hidden = LowBits(hint % 64);
@@ -135,28 +136,10 @@ PallocBits::FindResult PallocBits::FindSmall(uint32_t count,
     }
     if (first_free == kNotFound) first_free = w * 64 + TrailingOnes(x);
     if (below + TrailingZeros(x) >= count) return {w * 64 - below, first_free};
-    const auto i = static_cast<uint32_t>(FindBitRange64(~x, count));
-    if (i < 64) return {w * 64 + i, first_free};
-    below = LeadingZeros(x);
-  }
-  return {kNotFound, first_free};
-}
-
-// A run of more than 64 always crosses from one word into the next.
-PallocBits::FindResult PallocBits::FindLarge(uint32_t count,
-                                             uint32_t hint) const {
-  uint32_t first_free = kNotFound;
-  uint32_t below = 0;
-  uint64_t hidden = LowBits(hint % 64);
-  for (uint32_t w = hint / 64; w < kChunkWords; ++w) {
-    const uint64_t x = words_[w] | hidden;
-    hidden = 0;
-    if (x == kAllOnes) {
-      below = 0;
-      continue;
+    if constexpr (kFitsWord) {
+      const auto i = static_cast<uint32_t>(FindBitRange64(~x, count));
+      if (i < 64) return {w * 64 + i, first_free};
     }
-    if (first_free == kNotFound) first_free = w * 64 + TrailingOnes(x);
-    if (below + TrailingZeros(x) >= count) return {w * 64 - below, first_free};
     below = x == 0 ? below + 64 : LeadingZeros(x);
   }
   return {kNotFound, first_free};

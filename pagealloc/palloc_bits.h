@@ -128,8 +128,8 @@ class PallocBits {
   void ClearRangeSlow(uint32_t first, uint32_t count);
   uint32_t PopcountRangeSlow(uint32_t first, uint32_t count) const;
   FindResult FindOne(uint32_t hint) const;
-  FindResult FindSmall(uint32_t count, uint32_t hint) const;
-  FindResult FindLarge(uint32_t count, uint32_t hint) const;
+  template <bool kFitsWord>
+  FindResult FindRun(uint32_t count, uint32_t hint) const;
 
   uint64_t words_[kChunkWords] = {};
 };

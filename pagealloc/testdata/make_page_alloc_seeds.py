@@ -70,10 +70,20 @@ def give_back(released):
     return bytes([15, 0 if released else 1])
 
 
-SCAVENGE_FAILING = bytes([15, 0xFF])
+def scavenge_in_background(pages):
+    return b"\x11" + word(pages - 1)
 
-# The first byte: OS pages of 4 KiB << n; huge pages where it is even.
-OS_4K, OS_8K_NO_HUGE, OS_16K, OS_32K_NO_HUGE, OS_64K = range(5)
+
+def take_in_background(pages):
+    return b"\x12" + word(pages - 1)
+
+
+SCAVENGE_FAILING = bytes([15, 0xFF])
+NEXT_GENERATION = bytes([16])
+
+# The first byte: OS pages of 4 KiB << n; from 5 on without huge pages.
+OS_4K, OS_8K, OS_16K, OS_32K, OS_64K = range(5)
+OS_4K_NO_HUGE, OS_8K_NO_HUGE, OS_16K_NO_HUGE, OS_32K_NO_HUGE = range(5, 9)
 
 SEEDS = {
     # Fills memory to the last page, and empties it from the middle.
@@ -131,6 +141,46 @@ SEEDS = {
         refill(0), grow(1, 0, 1), free(0, 0, 450, 0, 20), take(10),
         give_back(True), take(4096), alloc(512), give_back(False),
         alloc(20), flush(0)]),
+    # A dense chunk that becomes sparse is open a generation later; then it is
+    # filled and emptied again.
+    "dense_for_a_generation": (OS_4K, [
+        grow(0, 0, 2), alloc(1000), free(0, 0, 100, 0, 4),
+        scavenge_in_background(64), NEXT_GENERATION, free(0, 0, 0, 0, 90),
+        scavenge_in_background(4096), NEXT_GENERATION,
+        scavenge_in_background(30), scavenge_in_background(4096), alloc(90),
+        NEXT_GENERATION, free(0, 1, 0, 0, 480), scavenge_in_background(4096),
+        NEXT_GENERATION, NEXT_GENERATION, scavenge_in_background(1),
+        scavenge(4096)]),
+    # The last generation's searches passed what this one's must find, above
+    # what is freed.
+    "sparse_by_a_free_below": (OS_4K_NO_HUGE, [
+        grow(1, 0, 3), alloc(1536), free(1, 2, 500, 0, 12),
+        scavenge_in_background(1), free(1, 2, 0, 0, 4), free(1, 2, 490, 0, 1),
+        scavenge_in_background(1), NEXT_GENERATION, scavenge_in_background(3),
+        take_in_background(5), free(1, 2, 20, 0, 60), NEXT_GENERATION,
+        give_back(True), take_in_background(500), alloc(40), give_back(False),
+        scavenge_in_background(4096)]),
+    # One huge page of a chunk is nearly full, the other one has pages in use.
+    "dense_huge_page": (OS_16K, [
+        grow(2, 0, 2), alloc(800), free(2, 0, 10, 0, 8), free(2, 0, 300, 3, 64),
+        free(2, 0, 400, 0, 50), scavenge_in_background(8),
+        scavenge_in_background(4096), free(2, 0, 40, 0, 2), NEXT_GENERATION,
+        scavenge_in_background(4096), scavenge(4096)]),
+    # Pages in caches count as used, those that go back scavenged as free.
+    "caches_and_generations": (OS_4K, [
+        grow(0, 0, 1), alloc(512), free(0, 0, 0, 0, 30), scavenge(30),
+        free(0, 0, 480, 0, 12), refill(0), scavenge_in_background(1),
+        NEXT_GENERATION, flush(0), scavenge_in_background(1), NEXT_GENERATION,
+        scavenge_in_background(4096), refill(1), cache_alloc(1, 3),
+        NEXT_GENERATION, free(0, 0, 60, 0, 64), flush(1),
+        scavenge_in_background(4096)]),
+    # OS pages of 8 heap pages in both modes.
+    "background_64k": (OS_64K, [
+        grow(3, 0, 2), alloc(1024),
+        *[free(3, 0, 64 * i + 5, 0, 30) for i in range(8)],
+        scavenge_in_background(9), NEXT_GENERATION, scavenge_in_background(9),
+        SCAVENGE_FAILING, take_in_background(8), give_back(True),
+        scavenge(4096), scavenge_in_background(4096)]),
     "aligned": (OS_32K_NO_HUGE, [
         grow(0, 1, 8), grow(2, 0, 8),
         *[aligned(n, log) for log in (0, 1, 3, 6, 9, 10, 13)
