@@ -11,27 +11,28 @@
 namespace tricolor {
 namespace {
 
-// The head: the address's bits 9..46 on top, the tag in the low 26 bits. An
+// The head: the address's bits 9..47 on top, the tag in the low 25 bits. An
 // empty stack is 0, which no packed node is, for its address is not null.
-constexpr int kAddressBits = 47;
+// User space has 47 bits on x86-64 and 48 on AArch64.
+constexpr int kAddressBits = 48;
 constexpr int kAlignmentBits = 9;
 constexpr int kAddressShift = 64 - kAddressBits;
 constexpr int kTagBits = kAddressShift + kAlignmentBits;
 constexpr uint64_t kTagMask = (uint64_t{1} << kTagBits) - 1;
 
 static_assert(LfStack::kNodeAlignment == uint64_t{1} << kAlignmentBits);
-static_assert(kTagBits == 26);
+static_assert(kTagBits == 25);
 
-uint64_t Pack(const LfNode* node, uint64_t push_count) {
+}  // namespace
+
+uint64_t LfStack::Pack(const LfNode* node, uint64_t push_count) {
   return reinterpret_cast<uintptr_t>(node) << kAddressShift |
          (push_count & kTagMask);
 }
 
-LfNode* Unpack(uint64_t packed) {
+LfNode* LfStack::Unpack(uint64_t packed) {
   return reinterpret_cast<LfNode*>((packed & ~kTagMask) >> kAddressShift);
 }
-
-}  // namespace
 
 void LfStack::Push(LfNode* node) {
   TRICOLOR_CHECK(node != nullptr && Unpack(Pack(node, 0)) == node,

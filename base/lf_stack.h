@@ -3,7 +3,7 @@
 //
 // A lock-free stack of nodes that live outside the collected heap (Treiber's
 // stack with an ABA tag). The head packs a node's address with a count of
-// pushes; nodes are aligned to 512 bytes, which leaves 26 bits for the tag.
+// pushes; nodes are aligned to 512 bytes, which leaves 25 bits for the tag.
 //
 // Nodes are type-stable: Pop reads the link of a node that another thread may
 // have popped already, so the memory of a node must stay mapped, and its link
@@ -39,7 +39,7 @@ class LfStack {
   LfStack& operator=(const LfStack&) = delete;
 
   // Makes what this thread wrote to the node visible to the thread that pops
-  // it. A misaligned node or one beyond 47 bits of address is fatal.
+  // it. A misaligned node or one beyond 48 bits of address is fatal.
   void Push(LfNode* node);
   // Null when the stack is empty.
   LfNode* Pop();
@@ -54,6 +54,12 @@ class LfStack {
   uint64_t CheckInvariants() const;
 
  private:
+  friend class LfStackTestPeer;
+
+  // A head for the node and its push count, and the node of a head.
+  static uint64_t Pack(const LfNode* node, uint64_t push_count);
+  static LfNode* Unpack(uint64_t packed);
+
   Atomic<uint64_t> head_;
 };
 

@@ -14,6 +14,15 @@
 #include "tricolor/base/units.h"
 
 namespace tricolor {
+
+class LfStackTestPeer {
+ public:
+  static uint64_t Pack(const LfNode* node, uint64_t count) {
+    return LfStack::Pack(node, count);
+  }
+  static LfNode* Unpack(uint64_t packed) { return LfStack::Unpack(packed); }
+};
+
 namespace {
 
 struct alignas(LfStack::kNodeAlignment) Node : LfNode {
@@ -62,7 +71,7 @@ TEST(LfStack, ResetForgetsAllNodes) {
 TEST(LfStack, TagSurvivesItsOwnOverflow) {
   LfStack stack;
   const auto nodes = std::make_unique<Node[]>(2);
-  nodes[0].push_count.StoreRelaxed((uint64_t{1} << 26) - 2);
+  nodes[0].push_count.StoreRelaxed((uint64_t{1} << 25) - 2);
   nodes[1].push_count.StoreRelaxed(~uint64_t{0} - 1);
   for (int i = 0; i < 4; ++i) {
     stack.Push(&nodes[0]);
@@ -70,6 +79,23 @@ TEST(LfStack, TagSurvivesItsOwnOverflow) {
     EXPECT_EQ(stack.CheckInvariants(), 2u);
     EXPECT_EQ(stack.Pop(), &nodes[1]);
     EXPECT_EQ(stack.Pop(), &nodes[0]);
+  }
+}
+
+// At the ends of what user space can be, with and without a full tag: neither
+// part spills into the other.
+TEST(LfStack, HeadHoldsTheLowestAndTheHighestAddresses) {
+  constexpr uint64_t kTags = uint64_t{1} << 25;
+  for (const uint64_t address :
+       {LfStack::kNodeAlignment, uint64_t{1} << 46, uint64_t{1} << 47,
+        (uint64_t{1} << 47) - LfStack::kNodeAlignment,
+        (uint64_t{1} << 48) - LfStack::kNodeAlignment}) {
+    const LfNode* node = Addr(address).as<LfNode>();
+    for (const uint64_t count : {uint64_t{0}, kTags - 1, ~uint64_t{0}}) {
+      const uint64_t packed = LfStackTestPeer::Pack(node, count);
+      EXPECT_EQ(LfStackTestPeer::Unpack(packed), node);
+      EXPECT_EQ(packed % kTags, count % kTags);
+    }
   }
 }
 
@@ -108,8 +134,8 @@ TEST(LfStackDeathTest, NodeBeyondTheAddressBitsIsFatal) {
   // Memory beyond cannot be had on x86-64 without asking for it, so this is an
   // address that nothing is at: its check comes before any access.
   LfStack stack;
-  EXPECT_DEATH(stack.Push(Addr(uint64_t{1} << 47).as<LfNode>()),
-               "beyond 47 bits of address");
+  EXPECT_DEATH(stack.Push(Addr(uint64_t{1} << 48).as<LfNode>()),
+               "beyond 48 bits of address");
   EXPECT_DEATH(stack.Push(nullptr), "is null");
 }
 

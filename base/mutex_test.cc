@@ -84,9 +84,8 @@ TEST(LockRank, NamesAreDistinct) {
 
 #ifndef NDEBUG
 
-// What the static analysis would refuse is written where it does not look.
-
-void TakeBoth(Mutex& first, Mutex& second) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+void TakeBoth(Mutex& first, Mutex& second)
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {  // dies with the first lock held
   first.Lock();
   second.Lock();
 }
@@ -109,7 +108,8 @@ TEST(MutexDeathTest, TakingALockTwiceIsFatalAndDoesNotHang) {
   EXPECT_DEATH(TakeBoth(mutex, mutex), "of rank Leaf taken while");
 }
 
-void TryBoth(Mutex& first, Mutex& second) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+void TryBoth(Mutex& first, Mutex& second)
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {  // dies with the first lock held
   first.Lock();
   second.TryLock();
 }
@@ -121,8 +121,8 @@ TEST(MutexDeathTest, TryLockObeysRanksToo) {
 }
 
 // The greatest rank counts, even when a lock of lower rank is released last.
-void ReleaseMiddleThenTake(Mutex& a, Mutex& b, Mutex& c,
-                           Mutex& d) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+void ReleaseMiddleThenTake(Mutex& a, Mutex& b, Mutex& c, Mutex& d)
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {  // dies with two locks held
   a.Lock();
   b.Lock();
   c.Lock();
@@ -139,7 +139,8 @@ TEST(MutexDeathTest, ReleaseOutOfOrderKeepsTheGreatestRank) {
                "of rank Sweep taken while lock .* of rank Heap");
 }
 
-void UnlockFreeLock(Mutex& mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+void UnlockFreeLock(Mutex& mutex)
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {  // releases a lock that it has not taken
   mutex.Unlock();
 }
 

@@ -5,7 +5,7 @@
 // marking has known already:
 //
 //   bits 0-1    what it is: MarkItem::Kind
-//   bits 3-46   address of the slot (of the slice of a large object)
+//   bits 3-47   address of the slot (of the slice of a large object)
 //   bits 48-53  which bit of its word is its mark; only until it is marked
 //   bits 56-63  span class index + 1; 0 for a large object
 //
@@ -74,7 +74,7 @@ class MarkItem {
   constexpr uint64_t word() const { return word_; }
   constexpr Kind kind() const { return static_cast<Kind>(word_ & 3); }
   constexpr Addr address() const {
-    return Addr(word_ & ((uint64_t{1} << 47) - 8));
+    return Addr(word_ & ((uint64_t{1} << 48) - 8));
   }
   constexpr uint64_t mark_bit() const {
     return uint64_t{1} << ((word_ >> 48) & 63);

@@ -20,7 +20,7 @@ using pagealloc::kChunkBytes;
 namespace {
 
 // The address space of a process, which no reservation can exceed.
-constexpr ByteCount kAddressSpace{uint64_t{1} << 47};
+constexpr ByteCount kAddressSpace{uint64_t{1} << 48};
 
 }  // namespace
 

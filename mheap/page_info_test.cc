@@ -35,11 +35,13 @@ TEST(PageInfoTest, WordHoldsClassPageAndMarkBits) {
 }
 
 TEST(PageInfoTest, HoldsMarkBitsAtTheEndOfTheAddressSpace) {
-  const uint64_t top = (uint64_t{1} << 47) - 8;
-  const PageInfo info(SpanClass(67, SpanKind::kTypeHeader), 9,
-                      reinterpret_cast<const MarkWord*>(top));
-  EXPECT_EQ(reinterpret_cast<uint64_t>(info.mark_bits()), top);
-  EXPECT_EQ(info.page_in_span(), 9u);
+  for (const int bits : {47, 48}) {  // x86-64, AArch64
+    const uint64_t top = (uint64_t{1} << bits) - 8;
+    const PageInfo info(SpanClass(67, SpanKind::kTypeHeader), 9,
+                        reinterpret_cast<const MarkWord*>(top));
+    EXPECT_EQ(reinterpret_cast<uint64_t>(info.mark_bits()), top);
+    EXPECT_EQ(info.page_in_span(), 9u);
+  }
 }
 
 TEST(PageInfoTest, FindsTheSlotOfAnAddressOnAnyPageOfTheSpan) {
