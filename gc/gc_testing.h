@@ -98,7 +98,7 @@ class TestHeap {
     heap.ForEachHeapSpan([this](mheap::MSpan& span) {
       heap.FinishSweep(span, span.CountMarked());
     });
-    heap.mark_bit_arenas().Rotate();
+    TRICOLOR_CHECK(heap.mark_bit_arenas().Rotate(), "no memory for mark bits");
     current_.clear();
   }
   uint64_t CountMarked() const {

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "tricolor/base/check.h"
 #include "tricolor/base/sys/linux_memory.h"
 #include "tricolor/mcache/allocate-inl.h"
 #include "tricolor/mcache/mcache.h"
@@ -80,7 +81,7 @@ struct Setup {
   // A cycle that finds nothing alive.
   void StartCycle() {
     cache.ParkRuns();
-    heap.mark_bit_arenas().Rotate();
+    TRICOLOR_CHECK(heap.mark_bit_arenas().Rotate(), "no memory for mark bits");
     heap.AdvanceSweepGen();
     cache.PrepareForSweep();
   }
@@ -256,7 +257,8 @@ void BM_Flush(benchmark::State& state) {
       benchmark::DoNotOptimize(setup.cache.AllocateSlow(c));
     }
     setup.cache.ParkRuns();
-    setup.heap.mark_bit_arenas().Rotate();
+    TRICOLOR_CHECK(setup.heap.mark_bit_arenas().Rotate(),
+                   "no memory for mark bits");
     setup.heap.AdvanceSweepGen();
     state.ResumeTiming();
     setup.cache.PrepareForSweep();

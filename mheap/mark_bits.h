@@ -4,17 +4,16 @@
 // Mark-bit arenas: where the mark and allocation bitmaps of spans live, one
 // bit an object. Bitmaps are never freed one by one. Each belongs to an epoch,
 // and whole 64 KiB arenas are recycled when their epoch is two cycles old:
-//
-//   next      being handed out: mark bits for the coming cycle
-//   current   the mark bits of the cycle that has ended (or is running)
-//   previous  now the allocation bits of swept spans
-//   free      arenas to reuse
+// next (handed out now, for new spans and for swept ones from an arena each),
+// current (the marks of the present cycle), previous (allocation bits), free.
 //
 // INV-MHEAP-MARKBITS: when the epochs rotate, every span in use has been
 // swept since the last rotation, so that no span still uses `previous`.
+// INV-MHEAP-MARKRESERVE: what is reserved suffices for new bitmaps of all spans
+// that the present cycle has yet to sweep, so that sweeping cannot fail.
 //
 // Go counterpart: gcBits, gcBitsArena in mheap.go. New*: lock-free but for
-// taking a new arena. Rotate, IsLive, CheckInvariants: world stopped only.
+// taking a new arena. Rotate, IsLive, Check*: world stopped only.
 
 #ifndef TRICOLOR_MHEAP_MARK_BITS_H_
 #define TRICOLOR_MHEAP_MARK_BITS_H_
@@ -39,7 +38,10 @@ class MarkBitArenas {
   static constexpr uint64_t kArenaWords =
       (kArenaSize.value() - 64) / sizeof(MarkWord);
   // The most objects that one bitmap can be for.
-  static constexpr uint32_t kMaxObjects = kArenaWords * 64;
+  static constexpr uint32_t kMaxObjects = 1024;
+  // What an arena surely holds of bitmaps that come in any order: its end is
+  // left unused by a bitmap that does not fit.
+  static constexpr uint64_t kSureWords = kArenaWords - (kMaxObjects / 64 - 1);
 
   // `memory` outlives the arenas.
   explicit MarkBitArenas(PersistentAlloc& memory) : memory_(memory) {}
@@ -47,49 +49,104 @@ class MarkBitArenas {
   MarkBitArenas& operator=(const MarkBitArenas&) = delete;
 
   // Zeroed words for `objects` bits (1 to kMaxObjects), rounded up to whole
-  // words, to be the mark bits of the coming cycle. Null when the OS has no
-  // more memory; nothing is changed then.
-  [[nodiscard]] MarkWord* NewMarkBits(uint32_t objects);
-  // The same, to be the allocation bits of a new span. Zeroed: all free.
-  [[nodiscard]] MarkWord* NewAllocBits(uint32_t objects) {
-    return NewMarkBits(objects);
+  // words, to be the mark bits of a new span. Null when the OS has no more
+  // memory, or none for the span's sweep in a cycle that marks already; nothing
+  // is changed then.
+  [[nodiscard]] MarkWord* NewMarkBits(uint32_t objects) {
+    return Allocate(for_new_spans_, objects);
+  }
+  // The same for a span that has just been swept. Never null for a span that
+  // was in use when the epochs rotated or made since then.
+  [[nodiscard]] MarkWord* NewSweptBits(uint32_t objects) {
+    return Allocate(for_swept_spans_, objects);
   }
 
-  // Once a cycle, when every span has been swept and before marking starts.
-  // Takes constant time. Go: nextMarkBitArenaEpoch.
-  void Rotate();
+  // Makes sure that there are arenas enough to sweep all spans in a cycle that
+  // would begin now. False when the OS refuses them.
+  [[nodiscard]] bool Reserve();
+  // Once a cycle, when every span has been swept and before marking starts:
+  // reserves, and rotates the epochs. False when the OS refuses; then nothing
+  // is changed, and the cycle must not begin. Takes constant time when Reserve
+  // was called before. Go: nextMarkBitArenaEpoch.
+  [[nodiscard]] bool Rotate();
+  // Marking is done: spans made from now on are not swept in this cycle.
+  void MarkingDone();
 
   // Whether `bits` has been handed out from an arena that is not free.
   bool IsLive(const MarkWord* bits) const;
   // Arenas obtained from memory so far, free ones included.
   uint64_t arenas() const { return arenas_.LoadRelaxed(); }
+  // Arenas that only swept spans get.
+  uint64_t reserved() const;
   // Fatal when an arena is not on just one list (INV-MHEAP-MARKARENAS), or not
   // clean beyond what it has handed out.
   void CheckInvariants() const;
+  // Fatal unless the reserve holds the bitmaps that the present cycle's sweep
+  // may still ask for (INV-MHEAP-MARKRESERVE): those of all spans while it
+  // marks, and of the unswept ones afterwards.
+  struct Unswept {
+    uint64_t words = 0;      // of the bitmaps of unswept spans
+    uint64_t all_words = 0;  // of those of all spans
+  };
+  void CheckReserve(const Unswept& unswept) const;
 
  private:
   friend class MarkBitArenasTestPeer;
 
   struct Arena;
 
-  // Arenas linked from the newest to the oldest.
   struct List {
-    Arena* newest = nullptr;
-    Arena* oldest = nullptr;  // meaningful unless the list is empty
+    Arena* first = nullptr;
+    Arena* last = nullptr;  // meaningful unless the list is empty
+    uint64_t count = 0;
+
+    void Push(Arena* arena);
+    Arena* Pop();  // of a list that is not empty
+    void TakeAll(List& other);
   };
 
-  MarkWord* AllocateSlow(uint64_t words) ABSL_LOCKS_EXCLUDED(mutex_);
-  Arena* TakeArena() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the present cycle is about, as far as the reserve is concerned.
+  enum class Phase : uint8_t {
+    kNone,      // there is none that has rotated
+    kMarking,   // since the rotation; new spans will be swept, too
+    kSweeping,  // since MarkingDone
+  };
+
+  static constexpr uint64_t ArenasFor(uint64_t words) {
+    return (words + kSureWords - 1) / kSureWords;
+  }
+
+  MarkWord* Allocate(Atomic<Arena*>& arena, uint32_t objects);
+  MarkWord* AllocateSlow(Atomic<Arena*>& arena, uint64_t words)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  Arena* TakeForNewSpans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Arena* TakeForSweptSpans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // From the free list, clean.
+  Arena* TakeFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Arena* MakeArena() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes arenas until there are `count` free ones.
+  [[nodiscard]] bool EnsureFree(uint64_t count)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] bool ReserveFor(uint64_t words)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // At least the words that all spans in use have had since the last rotation.
+  uint64_t WordsOfSpans() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   PersistentAlloc& memory_;
   mutable Mutex mutex_{LockRank::kMarkBitArenas};
-  // The arena that bitmaps are cut from, newest of its epoch. Written under the
-  // lock.
-  Atomic<Arena*> next_;
-  Arena* next_oldest_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  // The arenas that bitmaps are cut from, both of the epoch next. Written under
+  // the lock. New spans must not use up what sweeping needs.
+  Atomic<Arena*> for_new_spans_;
+  Atomic<Arena*> for_swept_spans_;
+  List next_ ABSL_GUARDED_BY(mutex_);
   List current_ ABSL_GUARDED_BY(mutex_);
   List previous_ ABSL_GUARDED_BY(mutex_);
-  Arena* free_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  List free_ ABSL_GUARDED_BY(mutex_);
+  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kNone;
+  // The most words that the present cycle's sweep can ask for in all.
+  uint64_t sweep_words_ ABSL_GUARDED_BY(mutex_) = 0;
+  // How many of the free arenas are for that.
+  uint64_t reserved_ ABSL_GUARDED_BY(mutex_) = 0;
   Atomic<uint64_t> arenas_;
 };
 

@@ -26,7 +26,7 @@ void BM_NewMarkBits(benchmark::State& state) {
   for (auto _ : state) {
     benchmark::DoNotOptimize(arenas.NewMarkBits(objects));
     if (--left == 0) {
-      arenas.Rotate();
+      benchmark::DoNotOptimize(arenas.Rotate());
       left = kSpansPerCycle;
     }
   }
@@ -62,11 +62,16 @@ void BM_Rotate(benchmark::State& state) {
   MarkBitArenas arenas(memory);
   for (auto _ : state) {
     state.PauseTiming();
-    for (int64_t i = 0; i < state.range(0); ++i) {
+    // So many arenas.
+    constexpr uint64_t kBitmaps =
+        MarkBitArenas::kArenaWords * 64 / MarkBitArenas::kMaxObjects;
+    const uint64_t count = static_cast<uint64_t>(state.range(0)) * kBitmaps;
+    for (uint64_t i = 0; i < count; ++i) {
       benchmark::DoNotOptimize(arenas.NewMarkBits(MarkBitArenas::kMaxObjects));
     }
+    benchmark::DoNotOptimize(arenas.Reserve());
     state.ResumeTiming();
-    arenas.Rotate();
+    benchmark::DoNotOptimize(arenas.Rotate());
   }
 }
 BENCHMARK(BM_Rotate)->Arg(1)->Arg(64)->Iterations(200);

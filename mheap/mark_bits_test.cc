@@ -3,6 +3,7 @@
 
 #include "tricolor/mheap/mark_bits.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <map>
@@ -19,7 +20,9 @@
 namespace tricolor::mheap {
 namespace {
 
-constexpr uint32_t kWholeArena = MarkBitArenas::kMaxObjects;
+constexpr uint32_t kMost = MarkBitArenas::kMaxObjects;
+constexpr uint64_t kWords = MarkBitArenas::kArenaWords;
+constexpr uint64_t kSureWords = MarkBitArenas::kSureWords;
 
 // Fails unless all words of the bitmap are zero; fills it with ones.
 void ExpectZeroAndDirty(MarkWord* bits, uint32_t objects) {
@@ -39,6 +42,22 @@ class MarkBitArenasTest : public ::testing::Test {
     ExpectZeroAndDirty(bits, objects);
     return bits;
   }
+  MarkWord* NewSwept(uint32_t objects) {
+    MarkWord* bits = arenas_.NewSweptBits(objects);
+    ExpectZeroAndDirty(bits, objects);
+    return bits;
+  }
+  // So many words for new spans; returns the first bitmap.
+  MarkWord* NewWords(uint64_t words) {
+    MarkWord* first = nullptr;
+    while (words > 0) {
+      const uint64_t some = std::min<uint64_t>(words, kMost / 64);
+      MarkWord* bits = New(static_cast<uint32_t>(some * 64));
+      if (first == nullptr) first = bits;
+      words -= some;
+    }
+    return first;
+  }
 
   FakeOsMemory os_;
   PersistentAlloc memory_;
@@ -48,7 +67,7 @@ class MarkBitArenasTest : public ::testing::Test {
 TEST_F(MarkBitArenasTest, TakesNoMemoryBeforeItIsUsed) {
   EXPECT_EQ(os_.fallible_calls(), 0u);
   EXPECT_EQ(arenas_.arenas(), 0u);
-  arenas_.Rotate();
+  EXPECT_TRUE(arenas_.Rotate());
   arenas_.CheckInvariants();
 }
 
@@ -58,14 +77,21 @@ TEST_F(MarkBitArenasTest, BitmapsAreWholeWordsOneAfterAnother) {
   EXPECT_EQ(New(65), first + 2);
   EXPECT_EQ(New(1024), first + 4);
   EXPECT_EQ(New(1), first + 20);
-  MarkWord* alloc_bits = arenas_.NewAllocBits(128);
-  ExpectZeroAndDirty(alloc_bits, 128);
-  EXPECT_EQ(New(1), alloc_bits + 2);
+  arenas_.CheckInvariants();
+}
+
+TEST_F(MarkBitArenasTest, NewAndSweptSpansHaveAnArenaEach) {
+  MarkWord* fresh = New(64);
+  MarkWord* swept = NewSwept(64);
+  EXPECT_EQ(arenas_.arenas(), 2u);
+  EXPECT_EQ(New(64), fresh + 1);
+  EXPECT_EQ(NewSwept(64), swept + 1);
+  EXPECT_TRUE(arenas_.IsLive(swept));
   arenas_.CheckInvariants();
 }
 
 TEST_F(MarkBitArenasTest, ArenaIsUsedToItsLastWord) {
-  New(kWholeArena - 64);
+  NewWords(kWords - 1);
   EXPECT_EQ(arenas_.arenas(), 1u);
   New(64);
   EXPECT_EQ(arenas_.arenas(), 1u);
@@ -75,24 +101,22 @@ TEST_F(MarkBitArenasTest, ArenaIsUsedToItsLastWord) {
 }
 
 TEST_F(MarkBitArenasTest, BitmapThatDoesNotFitGoesToANewArena) {
-  MarkWord* first = New(kWholeArena - 64);
+  MarkWord* first = NewWords(kWords - 1);
   MarkWord* second = New(128);
-  EXPECT_TRUE(second + 2 <= first ||
-              second >= first + MarkBitArenas::kArenaWords);
-  New(kWholeArena);
-  EXPECT_EQ(arenas_.arenas(), 3u);
+  EXPECT_TRUE(second + 2 <= first || second >= first + kWords);
+  EXPECT_EQ(arenas_.arenas(), 2u);
   arenas_.CheckInvariants();
 }
 
 TEST_F(MarkBitArenasTest, BitmapLivesTwoRotationsAndDiesWithTheThird) {
   MarkWord* bits = New(100);
   EXPECT_TRUE(arenas_.IsLive(bits));
-  arenas_.Rotate();  // mark bits of the running cycle
+  ASSERT_TRUE(arenas_.Rotate());  // mark bits of the running cycle
   EXPECT_TRUE(arenas_.IsLive(bits));
-  arenas_.Rotate();  // allocation bits of swept spans
+  ASSERT_TRUE(arenas_.Rotate());  // allocation bits of swept spans
   EXPECT_TRUE(arenas_.IsLive(bits));
   EXPECT_EQ(bits[1].LoadRelaxed(), ~uint64_t{0});
-  arenas_.Rotate();
+  ASSERT_TRUE(arenas_.Rotate());
   EXPECT_FALSE(arenas_.IsLive(bits));
   arenas_.CheckInvariants();
 }
@@ -108,15 +132,18 @@ TEST_F(MarkBitArenasTest, OnlyWordsHandedOutAreLive) {
 }
 
 TEST_F(MarkBitArenasTest, ArenasAreUsedAgainAndAreZeroThen) {
+  uint64_t after_5 = 0;
   for (int cycle = 0; cycle < 50; ++cycle) {
-    New(kWholeArena);  // all ones from the start to the end
-    New(64);
+    NewWords(kWords + 1);  // all ones from the start to the end
     for (int i = 0; i < 500; ++i) New(1024);
     arenas_.CheckInvariants();
-    arenas_.Rotate();
+    ASSERT_TRUE(arenas_.Rotate());
+    arenas_.MarkingDone();
+    if (cycle == 5) after_5 = arenas_.arenas();
   }
-  // Two arenas for each of the epochs next, current and previous.
-  EXPECT_EQ(arenas_.arenas(), 6u);
+  EXPECT_EQ(arenas_.arenas(), after_5);
+  // Two for each of the epochs next, current and previous, and two reserved.
+  EXPECT_LE(after_5, 8u);
 }
 
 TEST_F(MarkBitArenasTest, NeverHandsOutWordsThatAreStillInUse) {
@@ -128,17 +155,15 @@ TEST_F(MarkBitArenasTest, NeverHandsOutWordsThatAreStillInUse) {
   };
   std::map<MarkWord*, Bitmap> live;
   for (int i = 0; i < 30000; ++i) {
-    const uint32_t objects =
-        random() % 50 == 0 ? 1 + static_cast<uint32_t>(random() % kWholeArena)
-                           : 1 + static_cast<uint32_t>(random() % 1024);
-    MarkWord* bits = New(objects);
+    const uint32_t objects = 1 + static_cast<uint32_t>(random() % kMost);
+    MarkWord* bits = random() % 2 == 0 ? New(objects) : NewSwept(objects);
     MarkWord* end = bits + DivideRoundUp(objects, 64);
     const auto after = live.lower_bound(bits);
     ASSERT_TRUE(after == live.end() || after->first >= end);
     ASSERT_TRUE(after == live.begin() || std::prev(after)->second.end <= bits);
     live[bits] = {end, 0};
     if (random() % 2000 != 0) continue;
-    arenas_.Rotate();
+    ASSERT_TRUE(arenas_.Rotate());
     for (auto& [start, bitmap] : live) ++bitmap.rotations;
     std::erase_if(
         live, [](const auto& entry) { return entry.second.rotations == 3; });
@@ -153,33 +178,160 @@ TEST_F(MarkBitArenasTest, NeverHandsOutWordsThatAreStillInUse) {
 TEST_F(MarkBitArenasTest, RefusalGivesNullAndChangesNothing) {
   os_.FailFrom(1);
   EXPECT_EQ(arenas_.NewMarkBits(1), nullptr);
-  EXPECT_EQ(arenas_.NewAllocBits(1), nullptr);
+  EXPECT_EQ(arenas_.NewSweptBits(1), nullptr);
   EXPECT_EQ(arenas_.arenas(), 0u);
   arenas_.CheckInvariants();
   os_.StopFailing();
-  MarkWord* bits = New(kWholeArena - 64);
+  MarkWord* bits = NewWords(kWords - 1);
   os_.FailFrom(1);
-  EXPECT_EQ(arenas_.NewMarkBits(kWholeArena), nullptr);
+  EXPECT_EQ(arenas_.NewMarkBits(65), nullptr);
   EXPECT_TRUE(arenas_.IsLive(bits));
   arenas_.CheckInvariants();
+  os_.StopFailing();
   // What has been recycled needs no memory.
-  for (int i = 0; i < 3; ++i) arenas_.Rotate();
-  New(kWholeArena);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(arenas_.Rotate());
+  arenas_.MarkingDone();
+  os_.FailFrom(1);
+  NewWords(kWords);
   arenas_.CheckInvariants();
+}
+
+// ---- The reserve.
+
+TEST_F(MarkBitArenasTest, WithoutArenasToSweepWithTheEpochsDoNotRotate) {
+  MarkWord* bits = NewWords(2 * kWords);
+  os_.FailFrom(2);  // one arena is three calls
+  EXPECT_FALSE(arenas_.Reserve());
+  EXPECT_FALSE(arenas_.Rotate());
+  EXPECT_TRUE(arenas_.IsLive(bits));
+  arenas_.CheckInvariants();
+  os_.StopFailing();
+  EXPECT_TRUE(arenas_.Reserve());
+  os_.FailFrom(1);
+  EXPECT_TRUE(arenas_.Rotate());
+  EXPECT_EQ(arenas_.reserved(), 3u);
+  arenas_.CheckInvariants();
+}
+
+TEST_F(MarkBitArenasTest, NothingUsedNeedsNoReserve) {
+  os_.FailFrom(1);
+  EXPECT_TRUE(arenas_.Reserve());
+  EXPECT_TRUE(arenas_.Rotate());
+  EXPECT_EQ(arenas_.reserved(), 0u);
+}
+
+TEST_F(MarkBitArenasTest, ReserveIsByTheWordsThatAnArenaSurelyHolds) {
+  struct Case {
+    uint64_t words;
+    uint64_t arenas;
+  };
+  for (const Case c : {Case{1, 1}, Case{kSureWords, 1}, Case{kSureWords + 1, 2},
+                       Case{kWords, 2}}) {
+    PersistentAlloc memory(os_);
+    MarkBitArenas arenas(memory);
+    for (uint64_t i = 0; i < c.words; ++i) {
+      ASSERT_NE(arenas.NewMarkBits(64), nullptr);
+    }
+    ASSERT_TRUE(arenas.Rotate());
+    EXPECT_EQ(arenas.reserved(), c.arenas) << c.words;
+  }
+}
+
+// In any order of lengths, and with new spans at the same time.
+TEST_F(MarkBitArenasTest, SweepingNeedsNoMemoryAfterARotation) {
+  std::mt19937_64 random(TestSeed());
+  for (int round = 0; round < 20; ++round) {
+    std::vector<uint32_t> lengths;
+    const auto take = [&](uint64_t count) {
+      for (uint64_t i = 0; i < count; ++i) {
+        // Long ones at the end of an arena waste most.
+        const uint32_t objects =
+            random() % 3 == 0 ? 1 + static_cast<uint32_t>(random() % kMost)
+                              : kMost;
+        if (arenas_.NewMarkBits(objects) != nullptr) lengths.push_back(objects);
+      }
+    };
+    take(random() % 3000);
+    ASSERT_TRUE(arenas_.Rotate());
+    os_.FailFrom(1 + random() % 16);
+    take(random() % 1500);  // while the cycle marks
+    arenas_.MarkingDone();
+    os_.FailFrom(1);
+    std::shuffle(lengths.begin(), lengths.end(), random);
+    for (const uint32_t objects : lengths) {
+      ASSERT_NE(arenas_.NewSweptBits(objects), nullptr);
+      if (random() % 4 == 0) {
+        static_cast<void>(arenas_.NewMarkBits(objects));
+      }
+    }
+    arenas_.CheckInvariants();
+    os_.StopFailing();
+  }
+}
+
+TEST_F(MarkBitArenasTest, NewSpansLeaveTheReserveAlone) {
+  NewWords(3 * kSureWords);
+  ASSERT_TRUE(arenas_.Rotate());
+  arenas_.MarkingDone();
+  const uint64_t reserved = arenas_.reserved();
+  os_.FailFrom(1);
+  while (arenas_.NewMarkBits(kMost) != nullptr) {
+  }
+  EXPECT_EQ(arenas_.reserved(), reserved);
+  for (uint64_t i = 0; i < 3 * kSureWords; ++i) NewSwept(64);
+}
+
+TEST_F(MarkBitArenasTest, NewSpansWhileMarkingAddToTheReserve) {
+  ASSERT_TRUE(arenas_.Rotate());
+  EXPECT_EQ(arenas_.reserved(), 0u);
+  New(64);
+  EXPECT_EQ(arenas_.reserved(), 2u);  // of a whole arena of bitmaps
+  arenas_.CheckReserve({.words = 0, .all_words = kWords});
+  NewWords(kWords);
+  EXPECT_EQ(arenas_.reserved(), 3u);
+  arenas_.MarkingDone();
+  NewWords(kWords);
+  EXPECT_EQ(arenas_.reserved(), 3u);
+}
+
+// The bitmap, but not the arena to sweep its span with, or the other way round.
+TEST_F(MarkBitArenasTest, NewSpanWithoutReserveForItsSweepIsRefused) {
+  for (uint64_t k = 1; k <= 9; ++k) {
+    PersistentAlloc memory(os_);
+    MarkBitArenas arenas(memory);
+    ASSERT_TRUE(arenas.Rotate());
+    os_.FailFrom(k);
+    EXPECT_EQ(arenas.NewMarkBits(64), nullptr) << k;
+    EXPECT_EQ(arenas.reserved(), 0u);
+    arenas.CheckInvariants();
+    os_.StopFailing();
+    EXPECT_NE(arenas.NewMarkBits(64), nullptr);
+  }
 }
 
 TEST(MarkBitArenasFailureTest, SurvivesTheRefusalOfEachOsCall) {
   const uint64_t failures = ForEachOsFailure([](FakeOsMemory& os) {
     PersistentAlloc memory(os);
     MarkBitArenas arenas(memory);
-    for (int i = 0; i < 40; ++i) {
-      MarkWord* bits = arenas.NewMarkBits(kWholeArena / 2);
-      if (bits != nullptr) ExpectZeroAndDirty(bits, kWholeArena / 2);
-      if (i % 8 == 7) arenas.Rotate();
+    int spans = 0;
+    for (int i = 0; i < 6000; ++i) {
+      MarkWord* bits = arenas.NewMarkBits(kMost);
+      if (bits != nullptr) {
+        ExpectZeroAndDirty(bits, kMost);
+        ++spans;
+      }
+      if (i % 1500 != 1000) continue;
+      const bool rotated = arenas.Rotate();
+      arenas.CheckInvariants();
+      if (!rotated) continue;
+      arenas.MarkingDone();
+      for (int swept = 0; swept < spans; ++swept) {
+        ExpectZeroAndDirty(arenas.NewSweptBits(kMost), kMost);
+      }
       arenas.CheckInvariants();
     }
   });
-  EXPECT_GE(failures, 12u);
+  EXPECT_GE(failures, 40u);
 }
 
 // ---- Threads.
@@ -198,11 +350,12 @@ TEST_F(MarkBitArenasTest, ThreadsNeverShareWords) {
     for (uint64_t t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
         std::mt19937_64 random(round * kThreads + t);
-        for (int i = 0; i < 4000; ++i) {
+        for (int i = 0; i < 8000; ++i) {
           // Long ones make the threads meet at the ends of arenas.
           const uint32_t objects =
-              4096 - static_cast<uint32_t>(random() % 4) * 1000;
-          MarkWord* bits = arenas_.NewMarkBits(objects);
+              kMost - static_cast<uint32_t>(random() % 4) * 300;
+          MarkWord* bits = t % 2 == 0 ? arenas_.NewMarkBits(objects)
+                                      : arenas_.NewSweptBits(objects);
           ASSERT_NE(bits, nullptr);
           const uint64_t words = DivideRoundUp(objects, 64);
           for (uint64_t w = 0; w < words; ++w) {
@@ -224,14 +377,15 @@ TEST_F(MarkBitArenasTest, ThreadsNeverShareWords) {
       }
     }
     arenas_.CheckInvariants();
-    arenas_.Rotate();
+    ASSERT_TRUE(arenas_.Rotate());
+    arenas_.MarkingDone();
   }
 }
 
 // All threads want a new arena at once; one of them gets it for all.
 TEST_F(MarkBitArenasTest, ThreadsAtTheEndOfAnArenaTakeOneNew) {
   for (int round = 0; round < 200; ++round) {
-    New(kWholeArena);
+    NewWords(kWords);
     const uint64_t before = arenas_.arenas();
     std::vector<std::thread> threads;
     for (int t = 0; t < 3; ++t) {
@@ -240,9 +394,10 @@ TEST_F(MarkBitArenasTest, ThreadsAtTheEndOfAnArenaTakeOneNew) {
     }
     for (std::thread& thread : threads) thread.join();
     EXPECT_LE(arenas_.arenas(), before + 1);
-    arenas_.Rotate();
+    ASSERT_TRUE(arenas_.Rotate());
+    arenas_.MarkingDone();
   }
-  EXPECT_LE(arenas_.arenas(), 6u);
+  EXPECT_LE(arenas_.arenas(), 8u);
   arenas_.CheckInvariants();
 }
 
@@ -252,15 +407,31 @@ using MarkBitArenasDeathTest = MarkBitArenasTest;
 
 TEST_F(MarkBitArenasDeathTest, BitmapOfNoOrTooManyObjects) {
   EXPECT_DEATH(static_cast<void>(arenas_.NewMarkBits(0)),
-               "bitmap for 0 objects, expected 1 to 523776");
-  EXPECT_DEATH(static_cast<void>(arenas_.NewMarkBits(kWholeArena + 1)),
-               "bitmap for 523777 objects");
+               "bitmap for 0 objects, expected 1 to 1024");
+  EXPECT_DEATH(static_cast<void>(arenas_.NewMarkBits(kMost + 1)),
+               "bitmap for 1025 objects");
 }
 
 TEST_F(MarkBitArenasDeathTest, CheckSeesABitBeyondTheLastBitmap) {
   MarkWord* bits = New(64);
   bits[1].StoreRelaxed(4);
   EXPECT_DEATH(arenas_.CheckInvariants(), "word 1 is 0x4, never handed out");
+}
+
+TEST_F(MarkBitArenasDeathTest, CheckSeesAReserveThatIsTooSmall) {
+  New(64);
+  arenas_.CheckReserve({.words = kWords, .all_words = kWords});  // no cycle
+  ASSERT_TRUE(arenas_.Rotate());
+  arenas_.CheckReserve({.words = 0, .all_words = kSureWords});
+  EXPECT_DEATH(arenas_.CheckReserve({.words = 0, .all_words = kSureWords + 1}),
+               "8170 words are needed to sweep, and 8169 reserved "
+               ".INV-MHEAP-MARKRESERVE");
+  arenas_.MarkingDone();
+  arenas_.CheckReserve({.words = 0, .all_words = kSureWords + 1});
+  NewSwept(128);
+  arenas_.CheckReserve({.words = kSureWords - 2, .all_words = 0});
+  EXPECT_DEATH(arenas_.CheckReserve({.words = kSureWords - 1, .all_words = 0}),
+               "INV-MHEAP-MARKRESERVE");
 }
 
 }  // namespace

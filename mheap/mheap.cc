@@ -162,9 +162,10 @@ void MHeap::FlushPageCache(ProcessorCache& processor) {
 }
 
 void MHeap::FinishSweep(MSpan& span, uint32_t marked) {
-  MarkWord* fresh = mark_bit_arenas_.NewMarkBits(span.slots());
+  MarkWord* fresh = mark_bit_arenas_.NewSweptBits(span.slots());
   TRICOLOR_CHECK(fresh != nullptr,
-                 "out of memory for the mark bits of the span at %p",
+                 "the span at %p is swept outside of a cycle, for which mark "
+                 "bits were reserved, and there is no memory for them",
                  span.base().pointer());
   span.FinishSweep(fresh, marked);
   if (!span.is_large()) PublishPageInfo(span);

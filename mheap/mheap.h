@@ -113,8 +113,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   void FreeSpan(ProcessorCache& processor, MSpan* span);
   void FreeManual(ProcessorCache& processor, MSpan* span);
   // New mark bits for a span at sweep; also renews the pages' PageInfo.
-  // Called by the span's sweeper before it publishes the generation.
-  // Running out of metadata memory is fatal.
+  // Called by the span's sweeper before it publishes the generation. Needs no
+  // memory in a cycle, for which it has been reserved.
   void FinishSweep(MSpan& span, uint32_t marked);
 
   // ---- Lookup. Lock-free, any thread, any address.
@@ -149,7 +149,10 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // ---- Sweep generation.
   uint32_t sweep_gen() const { return sweep_gen_.LoadAcquire(); }
   // World stopped only: sg += 2.
-  void AdvanceSweepGen() { sweep_gen_.StoreRelease(sweep_gen() + 2); }
+  void AdvanceSweepGen() {
+    sweep_gen_.StoreRelease(sweep_gen() + 2);
+    mark_bit_arenas_.MarkingDone();
+  }
 
   // ---- Page bitmaps: one bit a page, that of a span's first page counts.
   // `index` counts 64-page words from base().

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "tricolor/base/bits.h"
 #include "tricolor/base/check.h"
 #include "tricolor/base/mutex.h"
 #include "tricolor/mheap/mheap.h"
@@ -26,7 +27,10 @@ class MHeap::Checker {
     heap_.ForEachHeapSpan([this](MSpan& span) {
       CheckSpecials(span);
       CheckBits(span);
+      CountUnswept(span);
     });
+    heap_.mark_bit_arenas_.CheckInvariants();
+    heap_.mark_bit_arenas_.CheckReserve(unswept_);
   }
 
  private:
@@ -154,6 +158,14 @@ class MHeap::Checker {
     }
   }
 
+  // For INV-MHEAP-MARKRESERVE. Generations are as in mspan.h.
+  void CountUnswept(const MSpan& span) {
+    const uint64_t words = DivideRoundUp(span.slots(), 64);
+    const uint32_t ahead = span.sweep_gen() - heap_.sweep_gen();
+    unswept_.all_words += words;
+    if (ahead != 0 && ahead != 3) unswept_.words += words;
+  }
+
   // INV-MHEAP-5, -6.
   void CheckSums() ABSL_EXCLUSIVE_LOCKS_REQUIRED(heap_.lock_) {
     HeapStats stats = heap_.other_stats_;
@@ -214,6 +226,7 @@ class MHeap::Checker {
   uint64_t spans_ = 0;
   uint64_t heap_pages_ = 0;
   uint64_t manual_pages_ = 0;
+  MarkBitArenas::Unswept unswept_;
 };
 
 void MHeap::CheckInvariants() const {

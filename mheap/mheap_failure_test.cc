@@ -108,6 +108,72 @@ TEST(MHeapFailureTest, AllCallsMayFailFromSomeCallOn) {
   }
 }
 
+// Cycles over spans with bitmaps of all lengths, nearly as many made while the
+// cycle marks as before.
+struct CycleOptions {
+  int spans = 800;
+  // While the cycle marks, calls of the OS fail from this one on, if it is not
+  // 0; while it sweeps, all do.
+  bool refuse = true;
+  uint64_t refuse_from = 0;
+};
+
+void RunCycles(FakeOsMemory& os, const CycleOptions& options) {
+  MHeap heap(os, SmallHeapOptions());
+  if (!heap.Init()) return;
+  ProcessorCache processor;
+  heap.AttachProcessor(processor);
+  std::vector<MSpan*> spans;
+  const auto alloc = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      const size_t size = i % 5 == 0 ? 512 : 8;
+      MSpan* span = i % 7 == 0
+                        ? heap.AllocSpan(processor, PageCount(5), LargeClass())
+                        : heap.AllocSpan(processor, ClassFor(size));
+      if (span != nullptr) spans.push_back(span);
+    }
+  };
+  for (int cycle = 0; cycle < 3; ++cycle) {
+    alloc(options.spans);
+    const bool rotated = heap.mark_bit_arenas().Rotate();
+    heap.CheckInvariants();
+    if (!rotated) continue;
+    if (options.refuse_from != 0) os.FailFrom(options.refuse_from);
+    alloc(options.spans - 10);
+    heap.CheckInvariants();
+    heap.AdvanceSweepGen();
+    if (options.refuse) os.FailFrom(1);
+    for (size_t i = 0; i < spans.size(); ++i) {
+      if (i == spans.size() / 2) heap.CheckInvariants();
+      MSpan& span = *spans[i];
+      span.SetMarked(0);
+      if (span.allocated() == 0) EXPECT_EQ(span.TakeFreeRun(1).count, 1u);
+      Sweep(heap, span);
+      EXPECT_EQ(span.allocated(), 1u);
+    }
+    if (options.refuse) os.StopFailing();
+    heap.CheckInvariants();
+  }
+  for (MSpan* span : spans) heap.FreeSpan(processor, span);
+  heap.ReleaseProcessor(processor);
+  heap.CheckInvariants();
+}
+
+TEST(MHeapFailureTest, SweepingNeedsNothingOfTheOs) {
+  FakeOsMemory os;
+  RunCycles(os, {});
+  for (uint64_t k = 1; k < 12; ++k) {
+    FakeOsMemory refusing;
+    RunCycles(refusing, {.refuse_from = k});
+  }
+}
+
+TEST(MHeapFailureTest, EachCallOfACycleMayFail) {
+  const uint64_t failures = ForEachOsFailure(
+      [](FakeOsMemory& os) { RunCycles(os, {.spans = 30, .refuse = false}); });
+  EXPECT_GT(failures, 10u);
+}
+
 // The pages of the window keep their scavenged bits, one by one.
 TEST(MHeapFailureTest, RefusedPagesOfThePageCacheStayWhatTheyWere) {
   TestHeap t;

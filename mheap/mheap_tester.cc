@@ -178,9 +178,36 @@ void MHeapTester::Free(uint64_t word) {
   live_.pop_back();
 }
 
-// Some slots die, and are taken again.
 void MHeapTester::Sweep(uint64_t word) {
-  if (live_.empty() || failing_) return;
+  if (Choose(word, 8) == 0) return Cycle(word);
+  if (!failing_) SweepOne(word);
+}
+
+// A cycle that makes a few spans while it marks, and in which some slots of all
+// spans die and are taken again. Sweeping never fails, whatever the OS does.
+void MHeapTester::Cycle(uint64_t word) {
+  if (!heap_.mark_bit_arenas().Rotate()) {
+    TRICOLOR_CHECK(failing_, "no memory for mark bits");
+    return;
+  }
+  for (uint64_t i = Choose(word, 4); i > 0; --i) AllocSmall(word >> (4 * i));
+  heap_.AdvanceSweepGen();
+  heap_.CheckInvariants();
+  const uint64_t step = 1 + Choose(word, 7);
+  for (Live& live : live_) {
+    if (live.manual) continue;
+    for (uint64_t i = 0; i < live.span->slots(); i += step) {
+      live.span->SetMarked(static_cast<uint32_t>(i));
+    }
+    heap_.FinishSweep(*live.span, live.span->CountMarked());
+    live.span->set_sweep_gen(heap_.sweep_gen());
+    Fill(live);
+  }
+}
+
+// Outside of a cycle, with no mark bits reserved.
+void MHeapTester::SweepOne(uint64_t word) {
+  if (live_.empty()) return;
   Live& live = live_[Choose(word, live_.size())];
   if (live.manual) return;
   const uint64_t step = 1 + Choose(word, 7);

@@ -59,6 +59,8 @@ class MHeapTester {
   void AllocManual(uint64_t word);
   void Free(uint64_t word);
   void Sweep(uint64_t word);
+  void SweepOne(uint64_t word);
+  void Cycle(uint64_t word);
   void ChangeProcessor(uint64_t word);
 
   void Add(MSpan* span, PageCount pages, PageCount alignment, bool manual);

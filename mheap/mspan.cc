@@ -18,6 +18,7 @@ namespace tricolor::mheap {
 static_assert(std::is_trivially_destructible_v<MSpan>);
 // IndexOf multiplies 32-bit offsets.
 static_assert(kMaxClassPages * kPageSize <= UINT32_MAX);
+static_assert(kMaxSlots <= MarkBitArenas::kMaxObjects);
 
 constinit const MarkWord MSpan::kNoneLive[kMaxSlots / 64] = {};
 

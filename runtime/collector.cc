@@ -101,13 +101,18 @@ void Collector::RunCycle(bool forced) {
   }
   // Nobody else has seen to it since.
   if (!options_.background_sweep) ReturnMemory();
+  // Nearly all that the stop will have to make sure of: the world still runs.
+  if (!parts_.heap.mark_bit_arenas().Reserve()) return;
 
   const ByteCount goal_before(parts_.pacer.goal());
   const uint64_t requested = SteadyNanoseconds();
   const uint64_t cpu_before = ThreadCpuNanoseconds();
   parts_.world.Stop();
   record.heap_at_stop = parts_.pacer.heap_live();
-  SweepRest();
+  if (!SweepRest()) {
+    parts_.world.Start();
+    return;
+  }
   const uint64_t others_cpu = Mark(&record);
   StartSweep(&record);
   const uint64_t cpu = ThreadCpuNanoseconds() - cpu_before + others_cpu;
@@ -138,17 +143,18 @@ int Collector::WorkersFor(uint64_t heap_live, int present) const {
   return static_cast<int>(std::min(worth, static_cast<uint64_t>(present)));
 }
 
-// Afterwards every span is swept, and no cache has an unused slot that a
-// conservative marker would take for an object.
-void Collector::SweepRest() {
+// Afterwards every span is swept, the cycle's sweep has its mark bits, and no
+// cache has an unused slot that a conservative marker would take for an object.
+bool Collector::SweepRest() {
   parts_.world.ForEachProcessor(
       [](Processor& p) { p.cache().PrepareForSweep(); });
   parts_.sweeper.SweepAll(processor_);
+  if (!parts_.heap.mark_bit_arenas().Rotate()) return false;
   parts_.world.ForEachProcessor([](Processor& p) { p.cache().ParkRuns(); });
+  return true;
 }
 
 uint64_t Collector::Mark(CycleRecord* record) {
-  parts_.heap.mark_bit_arenas().Rotate();
   parts_.root_set.ListStacks();
   // Threads in native code must leave the Roots as they are meanwhile.
   MutexLock roots_stay(parts_.roots.mutex());

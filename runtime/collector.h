@@ -5,7 +5,8 @@
 // one. A cycle:
 //
 //   sweep what the last cycle left                    world runs
-//   stop; flush stale caches; sweep the rest; park runs; rotate mark bits
+//   reserve mark bits for this cycle's sweep          or give the cycle up
+//   stop; flush stale caches; sweep the rest; rotate mark bits; park runs
 //   mark, on all workers                              world stopped
 //   new sweep generation, pace and goal; start
 //   wake the background sweeper, which wakes the
@@ -71,7 +72,7 @@ class Collector final : private BackgroundSweeper::Listener {
   Collector& operator=(const Collector&) = delete;
 
   // Runs, or shares with others, a whole cycle that begins after the call, and
-  // its sweep.
+  // its sweep. A cycle that the OS gives no memory for does not take place.
   void Collect();
   // Runs a cycle if one is due, or waits for the one that runs.
   void CollectIfDue();
@@ -114,8 +115,10 @@ class Collector final : private BackgroundSweeper::Listener {
   int WorkersFor(uint64_t heap_live, int present) const;
   void BeginTurn();
   void EndTurn();
+  // Does nothing but sweep when the OS refuses the memory that the cycle's own
+  // sweep would need.
   void RunCycle(bool forced);
-  void SweepRest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  [[nodiscard]] bool SweepRest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
   uint64_t Mark(CycleRecord* record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
   void StartSweep(CycleRecord* record)

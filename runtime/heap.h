@@ -49,7 +49,9 @@ class Heap {
 
   // Collects all garbage that exists when it is called: marks and sweeps before
   // it returns. Callers that come at the same time share one collection. The
-  // calling thread may be attached or not.
+  // calling thread may be attached or not. Changes nothing when the system
+  // refuses the little memory that the sweep needs (a bit an object): then
+  // MemStats::num_gc is as before.
   void Collect();
   // Collects, and gives all free memory back to the OS.
   void FreeOsMemory();

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "tricolor/base/check.h"
 #include "tricolor/mcentral/test_heap.h"
 #include "tricolor/mheap/size_classes.h"
 #include "tricolor/sweep/sweeper.h"
@@ -46,7 +47,8 @@ void BM_SweepOne(benchmark::State& state) {
       setup.sweeper.StartPhase();  // all that has survived dies
       setup.sweeper.SweepAll(setup.t.processor);
       setup.t.heap.ClearPageMarks();
-      setup.t.heap.mark_bit_arenas().Rotate();
+      TRICOLOR_CHECK(setup.t.heap.mark_bit_arenas().Rotate(),
+                     "no memory for mark bits");
       for (int i = 0; i < kSpans; ++i) {
         MSpan* span = setup.t.Listed(c, c.slots());
         for (uint32_t slot = 0; slot < span->slots(); ++slot) {
@@ -81,7 +83,8 @@ void BM_SweepOne_Partial(benchmark::State& state) {
       setup.sweeper.StartPhase();
       setup.sweeper.SweepAll(setup.t.processor);
       setup.t.heap.ClearPageMarks();
-      setup.t.heap.mark_bit_arenas().Rotate();
+      TRICOLOR_CHECK(setup.t.heap.mark_bit_arenas().Rotate(),
+                     "no memory for mark bits");
       for (int i = 0; i < kSpans; ++i) {
         MSpan* span = setup.t.Listed(kClass, kClass.slots() - 10);
         for (uint32_t slot = 0; slot < kClass.slots() / 2; ++slot) {

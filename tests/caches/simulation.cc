@@ -383,7 +383,7 @@ void Simulation::BeginMark() {
     p->cache->ParkRuns();
     p->cache->set_allocate_black(true);
   }
-  t_.heap.mark_bit_arenas().Rotate();
+  TRICOLOR_CHECK(t_.heap.mark_bit_arenas().Rotate(), "no memory for mark bits");
   t_.heap.ClearPageMarks();
   marking_ = true;
   allocated_while_marking_ = false;

@@ -224,7 +224,8 @@ class World {
       p->cache.ParkRuns();
       p->cache.set_allocate_black(true);
     }
-    t_.heap.mark_bit_arenas().Rotate();
+    TRICOLOR_CHECK(t_.heap.mark_bit_arenas().Rotate(),
+                   "no memory for mark bits");
     t_.heap.ClearPageMarks();
     marking_ = true;
     for (auto& p : processors_) {
