@@ -21,9 +21,11 @@ using mheap::SpanSet;
 using mheap::SpanState;
 using mheap::SpanSweeper;
 
-MCentral::MCentral(mheap::MHeap& heap, SpanClass span_class)
+MCentral::MCentral(mheap::MHeap& heap, SpanClass span_class,
+                   Atomic<uint64_t>& unlisted)
     : heap_(heap),
       span_class_(span_class),
+      unlisted_(unlisted),
       partial_{SpanSet(heap.span_set_blocks()),
                SpanSet(heap.span_set_blocks())},
       full_{SpanSet(heap.span_set_blocks()), SpanSet(heap.span_set_blocks())} {}
@@ -105,10 +107,13 @@ void MCentral::PushSwept(MSpan& span) {
                  "class %u, heap generation %u",
                  span.base().pointer(), span.span_class().index(),
                  span.sweep_gen(), span_class_.index(), sg);
-  SpanSet& set = span.full() ? full_swept() : partial_swept();
-  TRICOLOR_CHECK(set.Push(&span),
-                 "no memory for an entry of the span sets of class %u",
-                 span_class_.index());
+  List(span.full() ? full_swept() : partial_swept(), span);
+}
+
+// A refusal leaves the span swept, in use and on no set, where nobody can take
+// it from. Relaxed: the count is taken with the world stopped.
+void MCentral::List(SpanSet& set, MSpan& span) {
+  if (ABSL_PREDICT_FALSE(!set.Push(&span))) unlisted_.FetchAddRelaxed(1);
 }
 
 MSpan* MCentral::PopUnsweptPartial() { return partial_unswept().Pop(); }
@@ -156,7 +161,7 @@ void MCentral::CheckSwept(SpanSet& set, bool full) {
         span->base().pointer(), full ? "full" : "partial", span_class_.index(),
         static_cast<int>(span->state()), span->span_class().index(),
         span->sweep_gen(), sg, span->allocated(), span->slots());
-    TRICOLOR_CHECK(set.Push(span), "no memory for a span set entry");
+    List(set, *span);
   }
 }
 
@@ -166,8 +171,8 @@ MCentrals::MCentrals(mheap::MHeap& heap) : centrals_(nullptr) {
   if (memory == nullptr) return;
   centrals_ = static_cast<MCentral*>(memory);
   for (int i = 0; i < mheap::kSpanClasses; ++i) {
-    ::new (centrals_ + i)
-        MCentral(heap, SpanClass::FromIndex(static_cast<uint8_t>(i)));
+    ::new (centrals_ + i) MCentral(
+        heap, SpanClass::FromIndex(static_cast<uint8_t>(i)), unlisted_);
   }
 }
 

@@ -8,6 +8,8 @@
 //
 // Being listed proves nothing: an entry of an unswept set may have been swept,
 // cached, freed or reused since; only winning the span's generation gives it.
+// Nor is every span listed: one that a set has no memory for is left alone, and
+// the sweeper of the next cycle looks for it (see MCentrals).
 // INV-MCENTRAL-1: nothing is pushed to an unswept set.
 // INV-MCENTRAL-2: the unswept sets are empty when the generation advances.
 //
@@ -20,6 +22,7 @@
 #include <limits>
 
 #include "absl/base/optimization.h"
+#include "tricolor/base/atomic.h"
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/mspan.h"
 #include "tricolor/mheap/span_set.h"
@@ -33,7 +36,9 @@ class ABSL_CACHELINE_ALIGNED MCentral {
   // When the heap cannot grow either, all of them are tried.
   static constexpr int kNoBudget = std::numeric_limits<int>::max();
 
-  MCentral(mheap::MHeap& heap, mheap::SpanClass span_class);
+  // `unlisted` counts the spans that could not be listed.
+  MCentral(mheap::MHeap& heap, mheap::SpanClass span_class,
+           Atomic<uint64_t>& unlisted);
   MCentral(const MCentral&) = delete;
   MCentral& operator=(const MCentral&) = delete;
 
@@ -47,8 +52,8 @@ class ABSL_CACHELINE_ALIGNED MCentral {
   void UncacheSpan(mheap::ProcessorCache& processor, mheap::MSpan& span);
 
   // Puts a swept span (generation sg) where it belongs: partial or full. From
-  // then on it is anybody's. No memory for a block of the set is fatal: a span
-  // that is on no set would never be swept again.
+  // then on it is anybody's. Without memory for a block of the set it stays
+  // unlisted until the next cycle has swept it.
   void PushSwept(mheap::MSpan& span);
   // For the sweeper: an entry of the unswept sets, or null. The entry is
   // unlinked; whoever took it must try to acquire it.
@@ -80,9 +85,11 @@ class ABSL_CACHELINE_ALIGNED MCentral {
   mheap::MSpan* Grow(mheap::ProcessorCache& processor);
   void CheckTaken(const mheap::MSpan& span) const;
   void CheckSwept(mheap::SpanSet& set, bool full);
+  void List(mheap::SpanSet& set, mheap::MSpan& span);
 
   mheap::MHeap& heap_;
   const mheap::SpanClass span_class_;
+  Atomic<uint64_t>& unlisted_;
   mheap::SpanSet partial_[2];
   mheap::SpanSet full_[2];
 };
@@ -101,11 +108,17 @@ class MCentrals {
 
   MCentral& of(mheap::SpanClass c) { return centrals_[c.index()]; }
 
+  // World stopped: how many spans could not be listed since the last call.
+  // They are in use, and swept; their free slots are not found before they have
+  // been swept again.
+  uint64_t TakeUnlisted() { return unlisted_.ExchangeAcquire(0); }
+
   // For each class, as MCentral's.
   void CheckInvariants();
 
  private:
   MCentral* centrals_;  // kSpanClasses of them, in the heap's metadata
+  Atomic<uint64_t> unlisted_;
 };
 
 }  // namespace tricolor::mcentral

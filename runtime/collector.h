@@ -118,7 +118,8 @@ class Collector final : private BackgroundSweeper::Listener {
   // Does nothing but sweep when the OS refuses the memory that the cycle's own
   // sweep would need.
   void RunCycle(bool forced);
-  [[nodiscard]] bool SweepRest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  [[nodiscard]] bool SweepRest()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
   uint64_t Mark(CycleRecord* record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
   void StartSweep(CycleRecord* record)

@@ -92,9 +92,12 @@ void Sweeper::StartPhase() {
   }
   heap_.AdvanceSweepGen();
   pace_distance_.StoreRelaxed(0);
-  reclaim_index_.StoreRelaxed(0);
   // Spans beyond this limit will have been allocated in this phase, swept.
-  reclaim_limit_.StoreRelaxed(heap_.page_words());
+  const uint64_t words = heap_.page_words();
+  reclaim_.next.StoreRelaxed(0);
+  reclaim_.limit.StoreRelaxed(words);
+  unlisted_.next.StoreRelaxed(0);
+  unlisted_.limit.StoreRelaxed(centrals_.TakeUnlisted() != 0 ? words : 0);
   cursor_.StoreRelaxed(0);
   // Last: what Begin acquires lets a sweeper in. Pairs with Begin.
   active_.StoreRelease(0);
@@ -127,6 +130,7 @@ std::optional<PageCount> Sweeper::SweepOne(ProcessorCache& processor) {
     freed = SweepAcquired(processor, *span);
     break;
   }
+  if (!freed.has_value()) freed = SweepUnlisted(processor);
   if (!freed.has_value()) MarkDrained();
   End();
   return freed;
@@ -275,44 +279,67 @@ void Sweeper::EnsureSwept(ProcessorCache& processor, MSpan& span) {
 // grow beside its garbage.
 PageCount Sweeper::Reclaim(ProcessorCache& processor, PageCount wanted) {
   PageCount freed(0);
-  while (freed < wanted) {
-    // Checked before the claim, so that the index cannot run away.
-    if (reclaim_index_.LoadRelaxed() >= reclaim_limit_.LoadRelaxed()) break;
-    const uint64_t first = reclaim_index_.FetchAddRelaxed(kReclaimWords);
-    freed += ReclaimWords(processor, first);
+  while (freed < wanted && Begin()) {
+    const std::optional<Swept> swept =
+        SweepPiece(processor, reclaim_, Which::kUnmarked);
+    End();
+    if (!swept.has_value()) break;
+    freed += swept->freed;
   }
   return freed;
 }
 
-// Sweeps the spans that begin in these words and have no marked object. The
-// words are read anew after each sweep: while it went on, spans may have been
-// freed and their pages reused.
-PageCount Sweeper::ReclaimWords(ProcessorCache& processor, uint64_t first) {
-  PageCount freed(0);
+// ---- Spans found through the page bitmaps.
+
+// Spans that were left out of the sets for want of memory. Whoever claims a
+// piece is counted as active until it has been swept, so that the phase is not
+// done before.
+std::optional<PageCount> Sweeper::SweepUnlisted(ProcessorCache& processor) {
+  while (const std::optional<Swept> swept =
+             SweepPiece(processor, unlisted_, Which::kAll)) {
+    if (swept->spans != 0) return swept->freed;
+  }
+  return std::nullopt;
+}
+
+std::optional<Sweeper::Swept> Sweeper::SweepPiece(ProcessorCache& processor,
+                                                  Walk& walk, Which which) {
+  const uint64_t limit = walk.limit.LoadRelaxed();
+  // Checked before the claim, so that the index cannot run away.
+  if (walk.next.LoadRelaxed() >= limit) return std::nullopt;
+  const uint64_t first = walk.next.FetchAddRelaxed(kClaimedWords);
+  return SweepWords(processor, first, std::min(first + kClaimedWords, limit),
+                    which);
+}
+
+// Sweeps the spans that begin in these words, all or those without a marked
+// object. The words are read anew after each sweep: while it went on, spans may
+// have been freed and their pages reused.
+Sweeper::Swept Sweeper::SweepWords(ProcessorCache& processor, uint64_t first,
+                                   uint64_t limit, Which which) {
+  Swept swept;
   const uint32_t sg = heap_.sweep_gen();
-  const uint64_t limit =
-      std::min(first + kReclaimWords, reclaim_limit_.LoadRelaxed());
-  if (!Begin()) return freed;
   for (uint64_t word = first; word < limit; ++word) {
     uint64_t ahead = ~uint64_t{0};  // the bits that have not been looked at
     for (;;) {
-      const uint64_t dead = heap_.page_in_use_word(word).LoadAcquire() &
-                            ~heap_.page_marks_word(word).LoadRelaxed() & ahead;
-      if (dead == 0) break;
-      const int bit = CountTrailingZeros(dead);
+      uint64_t spans = heap_.page_in_use_word(word).LoadAcquire() & ahead;
+      if (which == Which::kUnmarked) {
+        spans &= ~heap_.page_marks_word(word).LoadRelaxed();
+      }
+      if (spans == 0) break;
+      const int bit = CountTrailingZeros(spans);
       ahead = bit == 63 ? 0 : ~uint64_t{0} << (bit + 1);
       const auto page = PageCount(word * 64 + static_cast<uint64_t>(bit));
       MSpan* span = heap_.SpanOf(heap_.base() + BytesOf(page));
       // Only a span in use that this sweep has not reached has generation sg-2:
       // one that is freed or reused meanwhile has been swept.
       if (span == nullptr || span->state() != SpanState::kInUse) continue;
-      if (span->TryAcquireForSweep(sg)) {
-        freed += SweepAcquired(processor, *span);
-      }
+      if (!span->TryAcquireForSweep(sg)) continue;
+      swept.freed += SweepAcquired(processor, *span);
+      ++swept.spans;
     }
   }
-  End();
-  return freed;
+  return swept;
 }
 
 // ---- Proportional sweeping.
@@ -371,8 +398,9 @@ void Sweeper::CheckInvariants() {
     const bool swept = gen == sg || gen == sg + 3;
     const bool cached_stale = gen == sg + 1;
     TRICOLOR_CHECK(swept || cached_stale || (gen == sg - 2 && !done),
-                   "INV-SWEEP-1: span %p has generation %u, heap generation %u,"
-                   " sweep %s",
+                   "%s: span %p has generation %u, heap generation %u, sweep "
+                   "%s",
+                   gen == sg - 2 ? "INV-SWEEP-3" : "INV-SWEEP-1",
                    span.base().pointer(), gen, sg, done ? "done" : "under way");
   });
 }

@@ -11,6 +11,8 @@
 // started late ran into the next cycle, #45315).
 // INV-SWEEP-1: a span is swept once a cycle, by the winner of its generation.
 // INV-SWEEP-2: no sweeper is active when the generation advances.
+// INV-SWEEP-3: when sweeping is done, every span in use that no cache holds has
+// been swept, listed or not.
 //
 // Go counterpart: mgcsweep.go. Thread-safe.
 
@@ -32,8 +34,8 @@ namespace tricolor::sweep {
 
 class Sweeper final : public mheap::SpanSweeper {
  public:
-  // Page reclaim claims this many words of the page bitmaps at a time.
-  static constexpr uint64_t kReclaimWords = 8;
+  // Walks over the page bitmaps claim this many words of them at a time.
+  static constexpr uint64_t kClaimedWords = 8;
 
   // All outlive the sweeper. `receiver` is told of dead objects' specials.
   Sweeper(mheap::MHeap& heap, mcentral::MCentrals& centrals,
@@ -43,8 +45,9 @@ class Sweeper final : public mheap::SpanSweeper {
   // sweep phase. Fatal unless the previous phase is done.
   void StartPhase();
 
-  // Sweeps one span, if any is left. The pages given back to the page heap (0
-  // when the span survives), or nothing when no span is left to take.
+  // Sweeps one span, if any is left, or a few that were not listed. The pages
+  // given back to the page heap (0 when all survive), or nothing when no span
+  // is left to take.
   std::optional<PageCount> SweepOne(mheap::ProcessorCache& processor);
   // Whether every span that no cache holds has been swept and no sweeper is at
   // work.
@@ -107,7 +110,25 @@ class Sweeper final : public mheap::SpanSweeper {
   void CountSwept(mheap::ProcessorCache& processor, const mheap::MSpan& span,
                   uint32_t freed);
 
-  PageCount ReclaimWords(mheap::ProcessorCache& processor, uint64_t first);
+  // A walk over the page bitmaps as they were when the phase began, which
+  // claims them piece by piece.
+  struct Walk {
+    Atomic<uint64_t> next;   // the first word that nobody has claimed
+    Atomic<uint64_t> limit;  // 0: there is nothing to walk
+  };
+  struct Swept {
+    uint64_t spans = 0;
+    PageCount freed;
+  };
+  enum class Which : uint8_t { kUnmarked, kAll };
+
+  // Sweeps the unswept spans in the walk's next piece; nothing when it is at
+  // its end. Between Begin and End.
+  std::optional<Swept> SweepPiece(mheap::ProcessorCache& processor, Walk& walk,
+                                  Which which);
+  Swept SweepWords(mheap::ProcessorCache& processor, uint64_t first,
+                   uint64_t limit, Which which);
+  std::optional<PageCount> SweepUnlisted(mheap::ProcessorCache& processor);
 
   mheap::MHeap& heap_;
   mcentral::MCentrals& centrals_;
@@ -124,10 +145,10 @@ class Sweeper final : public mheap::SpanSweeper {
   Atomic<uint64_t> pace_pages_;     // to be swept within the distance
   Atomic<uint64_t> pace_basis_;     // pages_swept_ at SetPace
 
-  // Page reclaim: the next word of the page bitmaps that nobody has claimed,
-  // and the end of those that existed when the phase began.
-  ABSL_CACHELINE_ALIGNED Atomic<uint64_t> reclaim_index_;
-  Atomic<uint64_t> reclaim_limit_;
+  // Page reclaim; and the search for spans that could not be listed in the last
+  // cycle, if there were any.
+  ABSL_CACHELINE_ALIGNED Walk reclaim_;
+  Walk unlisted_;
 
   // Relaxed counters; all phases.
   ABSL_CACHELINE_ALIGNED Atomic<uint64_t> pages_swept_;

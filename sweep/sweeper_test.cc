@@ -462,7 +462,7 @@ TEST_F(SweeperTest, EnsureSweptOfASpanThatWasMissedIsFatal) {
   span->set_sweep_gen(sg() - 2);
   EXPECT_DEATH(sweeper_.EnsureSwept(t_.processor, *span),
                "after everything has been swept");
-  EXPECT_DEATH(sweeper_.CheckInvariants(), "INV-SWEEP-1");
+  EXPECT_DEATH(sweeper_.CheckInvariants(), "INV-SWEEP-3");
   span->set_sweep_gen(sg());
 }
 
@@ -503,7 +503,7 @@ TEST_F(SweeperTest, ReclaimKeepsALiveSpanWhosePageMarkIsMissing) {
 
 TEST_F(SweeperTest, ReclaimSweepsAgainWhateverWasFreedBefore) {
   // In two claims' worth of pages: a word is 64 pages.
-  const auto claim = static_cast<int>(Sweeper::kReclaimWords) * 64;
+  const auto claim = static_cast<int>(Sweeper::kClaimedWords) * 64;
   for (int i = 0; i < claim + 10; ++i) Listed(1, 0);
   sweeper_.StartPhase();
   EXPECT_GE(sweeper_.Reclaim(t_.processor, PageCount(1)), PageCount(1));
