@@ -5,8 +5,10 @@
 // taken while a cycle marks.
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
-#include "tricolor/base/check.h"
+#include "tricolor/base/units.h"
 #include "tricolor/mcache/mcache.h"
 
 namespace tricolor::mcache {
@@ -14,8 +16,38 @@ namespace tricolor::mcache {
 using mheap::MSpan;
 using mheap::SlotRun;
 
+namespace {
+
+// In slices, so that no thread is out of the collector's reach for long.
+void ZeroInSlices(Addr base, uint64_t bytes, SliceHook* hook) {
+  char* const object = base.as<char>();
+  for (uint64_t done = 0; done < bytes;) {
+    if (done != 0 && hook != nullptr) hook->BetweenSlices(object);
+    const uint64_t n = std::min<uint64_t>(bytes - done, MCache::kZeroSlice);
+    std::memset(object + done, 0, n);
+    done += n;
+  }
+}
+
+}  // namespace
+
 void* MCache::AllocateLarge(const mheap::ObjectLayout& layout,
-                            const TypeInfo& type) {
+                            const TypeInfo& type, SliceHook* hook) {
+  MSpan* span = TakeLarge(layout);
+  if (span == nullptr) return nullptr;
+  const Addr base = span->base();
+  // Asked before any safepoint: a sweep may change the answer.
+  if (span->needs_zero()) ZeroInSlices(base, span->bytes().value(), hook);
+  // Release, after zeroing: a marker that finds the type may scan the object;
+  // one that does not has nothing to scan.
+  span->set_large_type(&type);
+  return base.pointer();
+}
+
+// The span is complete but for its type. If a cycle goes by while the object is
+// zeroed, it is as any other of its age: found on its set, swept, kept because
+// the caller's hook has it marked.
+MSpan* MCache::TakeLarge(const mheap::ObjectLayout& layout) {
   CheckFlushed();
   if (layout.slot_bytes > mheap::kMaxObjectBytes) return nullptr;
   const PageCount pages = PagesFor(ByteCount(layout.slot_bytes));
@@ -27,22 +59,15 @@ void* MCache::AllocateLarge(const mheap::ObjectLayout& layout,
   MSpan* span =
       heap_.AllocSpan(processor_, pages, layout.span_class, alignment);
   if (span == nullptr) return nullptr;
-  // Zeroes the object. Until then the slot is free to a conservative marker.
-  const SlotRun taken = span->TakeFreeRun(1);
-  TRICOLOR_CHECK(taken.count == 1, "new large span %p has no free slot",
-                 span->base().pointer());
-  if (allocate_black_) MarkTaken(*span, taken);
+  span->TakeLarge();
+  if (allocate_black_) MarkTaken(*span, {.first = 0, .count = 1});
   mheap::HeapStatsDelta& stats = processor_.stats();
   stats.small_allocated[0].AddOwned(1);
   stats.large_allocated_bytes.AddOwned(span->bytes().value());
   observer_.HeapLiveChanged(static_cast<int64_t>(span->bytes().value()));
-  const Addr base = span->base();
-  // Release, after zeroing and marking: a marker that finds the type may scan
-  // the object; one that does not has nothing to scan.
-  span->set_large_type(&type);
   // Last: on the set the span is found by the next sweep.
   centrals_.of(layout.span_class).PushSwept(*span);
-  return base.pointer();
+  return span;
 }
 
 // While a cycle marks, new objects are black: the slots are marked before any

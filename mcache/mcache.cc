@@ -172,7 +172,7 @@ void* MCache::AllocateTiny(size_t size, size_t align) {
 
 // ---- Whatever the type.
 
-void* MCache::Allocate(const TypeInfo& type, uint64_t count) {
+void* MCache::Allocate(const TypeInfo& type, uint64_t count, SliceHook* hook) {
   if (count == 0) count = 1;
   if (UsesTinyBlock(type, count)) {
     const size_t bytes = type.size * count + (count > 1 ? 1 : 0);
@@ -181,7 +181,7 @@ void* MCache::Allocate(const TypeInfo& type, uint64_t count) {
   const mheap::LayoutResult result = mheap::LayoutFor(type, count);
   if (!result.ok) return nullptr;
   const mheap::ObjectLayout& layout = result.layout;
-  if (layout.span_class.is_large()) return AllocateLarge(layout, type);
+  if (layout.span_class.is_large()) return AllocateLarge(layout, type, hook);
   const bool has_bits =
       layout.span_class.kind() == mheap::SpanKind::kPointerBitmap;
   const uint64_t bits = has_bits ? mheap::SlotPointerBits(type, count) : 0;

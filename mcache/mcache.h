@@ -48,12 +48,26 @@ class AllocationObserver {
   ~AllocationObserver() = default;
 };
 
+// What the thread that allocates a large object wants to do while it is zeroed.
+class SliceHook {
+ public:
+  // Called between two slices. `object` is allocated, has no type yet, and is
+  // zero in part. The callee may reach a safepoint, at which the cache may be
+  // flushed and spans swept, and sees to it that the object is marked there.
+  virtual void BetweenSlices(void* object) = 0;
+
+ protected:
+  ~SliceHook() = default;
+};
+
 class MCache {
  public:
   // Objects without pointers, smaller than this, share blocks of this size.
   static constexpr size_t kTinySize = 16;
   // Most bytes of slots that are zeroed and taken as one run.
   static constexpr size_t kMaxRunBytes = 8192;
+  // Large objects are zeroed so many bytes at a time.
+  static constexpr size_t kZeroSlice = 256 << 10;
 
   MCache(mheap::MHeap& heap, mcentral::MCentrals& centrals,
          mheap::ProcessorCache& processor, AllocationObserver& observer);
@@ -93,15 +107,20 @@ class MCache {
   // null, when the whole block is dead (Go: #76007).
   void* AllocateTiny(size_t size, size_t align);
 
-  // A large object (its own span), zeroed; `type` is stored on the span before
-  // it is returned. Null when the heap is exhausted.
-  void* AllocateLarge(const mheap::ObjectLayout& layout, const TypeInfo& type);
+  // A large object (its own span). Zeroed in slices, with `hook`, if any,
+  // called in between; then `type` is stored on the span, with release, and the
+  // object returned. Memory that is known to be zero is not touched. Null when
+  // the heap is exhausted.
+  void* AllocateLarge(const mheap::ObjectLayout& layout, const TypeInfo& type,
+                      SliceHook* hook = nullptr);
 
   // What New and NewArray come down to when nothing is known at compile time:
   // picks the layout, allocates, writes the type (header or pointer bits).
   // Null when the heap is exhausted or the size is impossible. Objects without
   // pointers for which UsesTinyBlock is true share blocks. `count` 0 is as 1.
-  void* Allocate(const TypeInfo& type, uint64_t count);
+  // `hook` is for large objects.
+  void* Allocate(const TypeInfo& type, uint64_t count,
+                 SliceHook* hook = nullptr);
 
   static constexpr bool UsesTinyBlock(const TypeInfo& type, uint64_t count) {
     // The byte after an array's last element is the array's too.
@@ -160,6 +179,8 @@ class MCache {
   // Counts what has been handed out of the current span since the last time.
   void CountAllocated(mheap::SpanClass span_class);
   void MarkTaken(mheap::MSpan& span, mheap::SlotRun run);
+  // A large object's span, allocated and listed; not zeroed, of no type.
+  mheap::MSpan* TakeLarge(const mheap::ObjectLayout& layout);
   void CheckFlushed() const;
 
   Run runs_[mheap::kSpanClasses];

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -197,16 +199,80 @@ TEST_F(MCacheTest, TheNextSweepFindsALargeObject) {
 
 TEST_F(MCacheTest, LargeObjectsAreZeroedWhenTheirPagesAreReused) {
   const TypeInfo type = NoPointers(1 << 20, 8);
-  void* object = cache_->Allocate(type, 1);
+  void* object = DropLarge(type);
   std::memset(object, 0xab, 1 << 20);
-  t_.heap.AdvanceSweepGen();
-  MSpan* span = t_.centrals.of(SpanOf(object)->span_class()).PopUnsweptFull();
-  span->set_sweep_gen(sg());
-  t_.heap.FreeSpan(t_.processor, span);
-  cache_->PrepareForSweep();
   void* again = cache_->Allocate(type, 1);
   ASSERT_EQ(again, object) << "the pages should have been reused";
   EXPECT_TRUE(IsZero(again, 1 << 20));
+}
+
+// Notes what it sees of the object that is being made.
+class NotingHook final : public SliceHook {
+ public:
+  explicit NotingHook(std::function<void(void*, size_t)> look)
+      : look_(std::move(look)) {}
+  void BetweenSlices(void* object) override {
+    ++calls;
+    look_(object, calls * MCache::kZeroSlice);
+  }
+  size_t calls = 0;
+
+ private:
+  std::function<void(void*, size_t)> look_;
+};
+
+TEST_F(MCacheTest, ALargeObjectHasNoTypeBeforeAllOfItIsZero) {
+  constexpr size_t kSize = 5 * MCache::kZeroSlice + 8192;
+  const TypeInfo type = Conservative(kSize);
+  std::memset(DropLarge(type), 0xab, kSize);
+  NotingHook hook([&](void* object, size_t zeroed) {
+    MSpan* span = SpanOf(object);
+    EXPECT_EQ(span->large_type(), nullptr);
+    EXPECT_FALSE(span->IsFree(0));
+    EXPECT_TRUE(IsZero(object, zeroed));
+    EXPECT_EQ(static_cast<unsigned char*>(object)[zeroed], 0xab);
+  });
+  void* object = cache_->Allocate(type, 1, &hook);
+  EXPECT_EQ(hook.calls, 5u);
+  EXPECT_EQ(SpanOf(object)->large_type(), &type);
+  EXPECT_TRUE(IsZero(object, kSize));
+}
+
+TEST_F(MCacheTest, MemoryThatIsZeroIsNotZeroedAgain) {
+  const TypeInfo type = NoPointers(4 * MCache::kZeroSlice, 8);
+  NotingHook hook([](void*, size_t) {});
+  void* object = cache_->Allocate(type, 1, &hook);
+  EXPECT_EQ(hook.calls, 0u);
+  EXPECT_TRUE(IsZero(object, type.size));
+}
+
+TEST_F(MCacheTest, AnObjectOfOneSliceIsZeroedInOneGo) {
+  const TypeInfo type = NoPointers(MCache::kZeroSlice, 8);
+  std::memset(DropLarge(type), 0xab, type.size);
+  NotingHook hook([](void*, size_t) {});
+  EXPECT_TRUE(IsZero(cache_->Allocate(type, 1, &hook), type.size));
+  EXPECT_EQ(hook.calls, 0u);
+}
+
+TEST_F(MCacheTest, ACycleMayGoByWhileALargeObjectIsZeroed) {
+  const TypeInfo type = Conservative(4 * MCache::kZeroSlice);
+  std::memset(DropLarge(type), 0xab, type.size);
+  NotingHook hook([&](void* object, size_t) {
+    MSpan* span = SpanOf(object);
+    t_.Mark(span, 0);
+    cache_->ParkRuns();
+    t_.heap.AdvanceSweepGen();
+    ASSERT_EQ(t_.centrals.of(span->span_class()).PopUnsweptFull(), span);
+    ASSERT_TRUE(span->TryAcquireForSweep(sg()));
+    sweeper_.SweepAndKeep(t_.processor, *span);
+    t_.centrals.of(span->span_class()).PushSwept(*span);
+    cache_->PrepareForSweep();
+  });
+  void* object = cache_->Allocate(type, 1, &hook);
+  EXPECT_EQ(hook.calls, 3u);
+  EXPECT_EQ(SpanOf(object)->large_type(), &type);
+  EXPECT_FALSE(SpanOf(object)->IsFree(0));
+  EXPECT_TRUE(IsZero(object, type.size));
 }
 
 TEST_F(MCacheTest, LargeObjectsCanBeAlignedBeyondAPage) {

@@ -102,6 +102,17 @@ class MCacheTest : public testing::Test {
   uint32_t IndexOf(void* object) {
     return SpanOf(object)->IndexOf(Addr(object));
   }
+  // A large object that has died: its pages are free, and not zero for the
+  // heap.
+  void* DropLarge(const TypeInfo& type) {
+    void* object = cache_->Allocate(type, 1);
+    t_.heap.AdvanceSweepGen();
+    MSpan* span = t_.centrals.of(SpanOf(object)->span_class()).PopUnsweptFull();
+    span->set_sweep_gen(sg());
+    t_.heap.FreeSpan(t_.processor, span);
+    cache_->PrepareForSweep();
+    return object;
+  }
   uint64_t Allocated(uint8_t size_class) {
     return t_.heap.ReadStats().small_allocated[size_class];
   }

@@ -127,6 +127,18 @@ SlotRun MSpan::TakeFreeRun(uint32_t max_slots) {
   return {first, end - first};
 }
 
+void MSpan::TakeLarge() {
+  TRICOLOR_CHECK(is_large() && allocated_ == 0,
+                 "span %p at %p, of class %u with %u slots allocated, taken as "
+                 "a large object",
+                 static_cast<void*>(this), base().pointer(),
+                 span_class_.index(), allocated_);
+  AsanUnpoison(base(), bytes());
+  allocated_ = 1;
+  // Release: as in TakeFreeRun, though there is nothing to see but the slot.
+  free_index_.StoreRelease(1);
+}
+
 void MSpan::ReturnRunTail(uint32_t count) {
   const uint32_t end = free_index_.LoadRelaxed();
   TRICOLOR_CHECK(count <= end && count <= allocated_,

@@ -93,6 +93,10 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   // count as allocated from now on. Memory is zeroed (if it needs to be) before
   // the slots become visible to conservative readers. Empty when full.
   SlotRun TakeFreeRun(uint32_t max_slots);
+  // Takes the only slot of a new large span and leaves its memory as it is:
+  // needs_zero() says whether the caller has to zero it. Nobody scans it before
+  // large_type() is set.
+  void TakeLarge();
   // Gives back the last `count` slots of the run that was taken last, which
   // nobody has written to: they stay zero, and are not zeroed again.
   void ReturnRunTail(uint32_t count);

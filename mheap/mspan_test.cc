@@ -232,6 +232,25 @@ TEST(MSpanTest, LargeTypeIsNullUntilSetAndAfterReuse) {
   EXPECT_EQ(span->large_type(), nullptr);
 }
 
+TEST(MSpanTest, ALargeObjectIsTakenAsItIs) {
+  TestHeap t;
+  MSpan* span = t.heap.AllocSpan(t.processor, PageCount(2), LargeClass());
+  EXPECT_FALSE(span->needs_zero());
+  span->TakeLarge();
+  EXPECT_FALSE(span->IsFree(0));
+  EXPECT_TRUE(span->full());
+  std::memset(span->base().pointer(), 0xab, span->bytes().value());
+  EXPECT_DEATH(span->TakeLarge(), "1 slots allocated, taken as a large object");
+  t.heap.FreeSpan(t.processor, span);
+  span = t.heap.AllocSpan(t.processor, PageCount(2), LargeClass());
+  EXPECT_TRUE(span->needs_zero());
+  EXPECT_TRUE(span->IsFree(0));
+  span->TakeLarge();
+  EXPECT_EQ(*span->base().as<unsigned char>(), 0xab);
+  MSpan* small = t.heap.AllocSpan(t.processor, ClassFor(48));
+  EXPECT_DEATH(small->TakeLarge(), "taken as a large object");
+}
+
 TEST(MSpanTest, DescriptionNamesStateAndPlace) {
   TestHeap t;
   MSpan* span = t.heap.AllocSpan(t.processor, ClassFor(48));

@@ -77,17 +77,41 @@ void* Mutator::AllocateSlotSlow(mheap::SpanClass span_class,
   return cache.AllocateSlow(span_class, pointer_bits);
 }
 
+namespace {
+
+// Between the slices of zeroing a large object: a safepoint, at which a Root
+// holds the object, for in exact mode the stack does not.
+class LargeSafepoint final : public mcache::SliceHook {
+ public:
+  LargeSafepoint(MutatorContext& context, runtime::RootTable& roots)
+      : context_(context), roots_(roots) {}
+
+  void BetweenSlices(void* object) override {
+    if (ABSL_PREDICT_TRUE(context_.poll.LoadRelaxed() == 0)) return;
+    runtime::RootSlot* root = runtime::NewRootIn(roots_, object);
+    context_.world->Poll(context_);
+    runtime::FreeRoot(root);
+  }
+
+ private:
+  MutatorContext& context_;
+  runtime::RootTable& roots_;
+};
+
+}  // namespace
+
 void* Mutator::Allocate(const TypeInfo& type, size_t n) {
   CheckThread();
   if (context_.poll.LoadRelaxed() != 0 || core_.pacer().due()) {
     PrepareToAllocate();
   }
   mcache::MCache& cache = context_.processor->cache();
-  void* object = cache.Allocate(type, n);
+  LargeSafepoint hook(context_, root_table_);
+  void* object = cache.Allocate(type, n, &hook);
   if (ABSL_PREDICT_TRUE(object != nullptr)) return object;
   if (!mheap::LayoutFor(type, n == 0 ? 1 : n).ok) return nullptr;
   CollectForMemory();
-  return cache.Allocate(type, n);
+  return cache.Allocate(type, n, &hook);
 }
 
 }  // namespace tricolor
