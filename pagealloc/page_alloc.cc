@@ -90,7 +90,8 @@ bool PageAlloc::Grow(Addr base, ByteCount bytes) {
   total_pages_ += count;
   free_pages_ += count;
   scavenged_pages_ += count;
-  root_limit_ = std::max(root_limit_, ((page + count - 1) >> LogPages(0)) + 1);
+  added_limit_ = std::max(added_limit_, page + count);
+  root_limit_ = ((added_limit_ - 1) >> LogPages(0)) + 1;
   UpdateRange(page, count, /*used=*/false);
   LowerSearchPage(page);
   return true;
@@ -183,7 +184,7 @@ PageRun PageAlloc::TakeInChunk(uint64_t chunk, uint32_t first, uint32_t count) {
   scavenged_pages_ -= scavenged;
   const uint64_t page = (chunk << kLogChunkPages) + first;
   if (IsTail(chunk, page, page + count)) {
-    UpdateTailAfterSet(chunk, page + count);
+    UpdateTail(chunk, page, page + count);
   } else {
     UpdateAfterSet(chunk,
                    data.used().SummarizeAfterSet(LeafSum(chunk), first, count));
@@ -236,14 +237,14 @@ PageCache PageAlloc::AllocToCache() {
   scavenge_index_.NoteAlloc(chunk, count);
   free_pages_ -= count;
   scavenged_pages_ -= static_cast<uint64_t>(std::popcount(scavenged));
-  const uint64_t block =
-      AlignDown((chunk << kLogChunkPages) + index, PageCache::kPages);
+  const uint64_t lowest = (chunk << kLogChunkPages) + index;
+  const uint64_t block = AlignDown(lowest, PageCache::kPages);
   const uint64_t limit = block + PageCache::kPages;
   // The page above the block may never have been added; the block's last page
   // has been, and nothing below it is free.
   search_page_ = limit - 1;
-  if (IsTail(chunk, block, limit)) {
-    UpdateTailAfterSet(chunk, limit);
+  if (IsTail(chunk, lowest, limit)) {
+    UpdateTail(chunk, lowest, limit);
   } else {
     UpdateAfterSet(chunk, data.used().Summarize());
   }
@@ -265,8 +266,8 @@ void PageAlloc::Free(Addr base, PageCount pages) {
     }
     chunks_[part.chunk].Free(part.first, part.count);
     scavenge_index_.NoteFree(part.chunk, part.count, /*may_scavenge=*/true);
-    if (IsTail(part.chunk, page, page + count)) {
-      UpdateTailAfterClear(part.chunk, page, page + count);
+    if (IsTail(part.chunk, page + count, page)) {
+      UpdateTail(part.chunk, page + count, page);
     } else {
       UpdateAfterClear(part.chunk,
                        chunks_[part.chunk].used().SummarizeAfterClear(
@@ -365,8 +366,8 @@ void PageAlloc::FreeCached(Addr base, uint64_t free, uint64_t scavenged) {
   scavenged_pages_ += static_cast<uint64_t>(std::popcount(scavenged));
   const uint64_t first = page + static_cast<uint64_t>(std::countr_zero(free));
   const uint64_t limit = page + PageCache::kPages;
-  if (first + count == limit && IsTail(chunk, first, limit)) {
-    UpdateTailAfterClear(chunk, first, limit);
+  if (first + count == limit && IsTail(chunk, limit, first)) {
+    UpdateTail(chunk, limit, first);
   } else {
     UpdateAfterClear(chunk, data.used().Summarize());
   }
@@ -419,37 +420,29 @@ void PageAlloc::UpdateAboveAfterClear(unsigned level, uint64_t entry) {
   }
 }
 
-// Nothing is free below `limit`; where all is free from there to the end of an
-// entry, that is its summary. No level waits for the one below it, and where a
-// heap is empty from a page on, that is all of them.
-void PageAlloc::UpdateTailAfterSet(uint64_t chunk, uint64_t limit) {
+// An entry whose free pages were all from `first` to its end, or to the end of
+// what was added, has them from `now` on: no level waits for the one below it.
+void PageAlloc::UpdateTail(uint64_t chunk, uint64_t first, uint64_t now) {
   PallocSum old;
   for (unsigned level = kLeafLevel;; --level) {
     const uint64_t i = EntryOfChunk(level, chunk);
     PallocSum& entry = levels_[level][i];
-    const uint64_t tail = ((i + 1) << LogPages(level)) - limit;
-    if (entry.end() < tail) {
-      UpdateAboveAfterSet(level + 1, EntryOfChunk(level + 1, chunk), old);
+    const uint64_t begin = i << LogPages(level);
+    const uint64_t limit = begin + (uint64_t{1} << LogPages(level));
+    const uint64_t end = std::min(limit, added_limit_);
+    if (entry.max() != end - first) {
+      const uint64_t child = EntryOfChunk(level + 1, chunk);
+      if (now > first) {
+        UpdateAboveAfterSet(level + 1, child, old);
+      } else {
+        UpdateAboveAfterClear(level + 1, child);
+      }
       return;
     }
     old = entry;
-    entry = PallocSum::TailFree(static_cast<uint32_t>(tail), LogPages(level));
-    if (level == 0) return;
-  }
-}
-
-void PageAlloc::UpdateTailAfterClear(uint64_t chunk, uint64_t first,
-                                     uint64_t limit) {
-  for (unsigned level = kLeafLevel;; --level) {
-    const uint64_t i = EntryOfChunk(level, chunk);
-    PallocSum& entry = levels_[level][i];
-    const uint64_t end = (i + 1) << LogPages(level);
-    if (entry.end() != end - limit) {
-      UpdateAboveAfterClear(level + 1, EntryOfChunk(level + 1, chunk));
-      return;
-    }
-    entry = PallocSum::TailFree(static_cast<uint32_t>(end - first),
-                                LogPages(level));
+    const auto run = static_cast<uint32_t>(end - now);
+    entry =
+        PallocSum::Pack(now == begin ? run : 0, run, end == limit ? run : 0);
     if (level == 0) return;
   }
 }

@@ -18,6 +18,7 @@
 #ifndef TRICOLOR_PAGEALLOC_PAGE_ALLOC_H_
 #define TRICOLOR_PAGEALLOC_PAGE_ALLOC_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -178,16 +179,15 @@ class PageAlloc {
   // have.
   void UpdateAfterSet(uint64_t chunk, PallocSum sum);
   void UpdateAfterClear(uint64_t chunk, PallocSum sum);
-  // Whether the following two may be used: nothing is free below `first`, and
-  // all is from `limit` to the end of the chunk.
-  bool IsTail(uint64_t chunk, uint64_t first, uint64_t limit) {
-    return LeafSum(chunk).end() >= ((chunk + 1) << kLogChunkPages) - limit &&
-           first <= search_page_;
+  // Whether the chunk's free pages were, as its summary has them, those from
+  // `first` to its end, and there are none below `first` and `now`.
+  bool IsTail(uint64_t chunk, uint64_t first, uint64_t now) {
+    return LeafSum(chunk).max() == ((chunk + 1) << kLogChunkPages) - first &&
+           std::min(first, now) <= search_page_;
   }
-  // After [first, limit) has become used, or free. Neither reads bitmaps, nor
-  // siblings as long as all is free to the end of the entry.
-  void UpdateTailAfterSet(uint64_t chunk, uint64_t limit);
-  void UpdateTailAfterClear(uint64_t chunk, uint64_t first, uint64_t limit);
+  // When it is, and now they are those from `now` on. Reads neither bitmaps
+  // nor, as long as the same holds for the entries above, siblings.
+  void UpdateTail(uint64_t chunk, uint64_t first, uint64_t now);
   // The entries above `entry` of `level`, which was `old`.
   void UpdateAboveAfterSet(unsigned level, uint64_t entry, PallocSum old);
   void UpdateAboveAfterClear(unsigned level, uint64_t entry);
@@ -212,7 +212,8 @@ class PageAlloc {
   // levels_[kLeafLevel][i] summarizes chunks_[i].
   LazyArray<PallocSum> levels_[kLevels];
 
-  uint64_t root_limit_ = 0;  // entries of level 0 from here on are zero
+  uint64_t added_limit_ = 0;  // above all pages that were added
+  uint64_t root_limit_ = 0;   // entries of level 0 from here on are zero
   uint64_t total_pages_ = 0;
   OsMemory& os_;
   PersistentAlloc range_memory_;

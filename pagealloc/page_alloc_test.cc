@@ -296,8 +296,8 @@ TEST(PageAllocTailTest, SummariesOfAnEmptyHeapFollowEachPage) {
   const PageAlloc& p = t.pages();
   for (uint32_t i = 1; i <= 2 * kChunkPages; ++i) {
     EXPECT_TRUE(t.Alloc(1));
-    ASSERT_EQ(p.SummaryForTest(0, t.At(0)),
-              PallocSum::TailFree(PallocSum::kMaxPages - i, 21));
+    const uint32_t left = PallocSum::kMaxPages - i;
+    ASSERT_EQ(p.SummaryForTest(0, t.At(0)), PallocSum::Pack(0, left, left));
   }
   EXPECT_EQ(p.SummaryForTest(kLeaf, t.At(1)), PallocSum());
   EXPECT_EQ(p.SummaryForTest(kLeaf - 1, t.At(0)),
@@ -345,6 +345,26 @@ TEST(PageAllocTailTest, ATailMayEndAtAnyLevel) {
     EXPECT_EQ(t.Alloc(422), t.Run(bound - 1, 90));
     EXPECT_EQ(t.Alloc(1), kNothing);
   }
+}
+
+// The last added chunk is not the last of the entries above it.
+TEST(PageAllocTailTest, ATailMayEndWithWhatWasAdded) {
+  TestPages t;
+  ASSERT_TRUE(t.Grow(kRootChunks, 3));
+  const PageAlloc& p = t.pages();
+  for (uint32_t i = 1; i <= 3 * kChunkPages; ++i) {
+    EXPECT_TRUE(t.Alloc(1));
+    ASSERT_EQ(p.SummaryForTest(0, t.At(kRootChunks)),
+              PallocSum::Pack(0, 3 * kChunkPages - i, 0));
+  }
+  for (uint64_t i = 3 * kChunkPages; i-- > 0;) t.Free(t.At(kRootChunks, i), 1);
+  EXPECT_EQ(p.SummaryForTest(0, t.At(kRootChunks)),
+            PallocSum::Pack(3 * kChunkPages, 3 * kChunkPages, 0));
+  EXPECT_EQ(t.Alloc(2), t.Run(kRootChunks, 0));
+  ASSERT_TRUE(t.Grow(kRootChunks + 4, 1));  // behind a gap
+  EXPECT_EQ(t.Alloc(2), t.Run(kRootChunks, 2));
+  EXPECT_EQ(p.SummaryForTest(0, t.At(kRootChunks)),
+            PallocSum::Pack(0, 3 * kChunkPages - 4, 0));
 }
 
 class PageAllocExhaustTest : public testing::TestWithParam<uint64_t> {};

@@ -42,12 +42,6 @@ class PallocSum {
     return Pack(pages, pages, pages);
   }
 
-  // The summary of a region of 2^log_pages pages of which the last `tail` are
-  // free and the others are not.
-  static constexpr PallocSum TailFree(uint32_t tail, unsigned log_pages) {
-    return Pack(tail >> log_pages << log_pages, tail, tail);
-  }
-
   constexpr uint32_t start() const { return Field(0); }
   constexpr uint32_t max() const { return Field(1); }
   constexpr uint32_t end() const { return Field(2); }
