@@ -55,14 +55,15 @@ struct CallSpecial : Special {
   void* record = nullptr;
 };
 
-// Told by the sweeper of specials whose object is dead, in list order, and of
-// finalizers whose object was unreachable and has been marked for their sake:
-// it lives on. The special has been unlinked and is the receiver's to free.
-// Called with no lock held, while the object's memory has not been reused; must
-// not allocate from the collected heap or block.
+// Given by the sweeper, at once for a span and linked by `next` in list order,
+// the specials whose objects are dead, and the finalizers whose objects were
+// unreachable and have been marked for their sake: they live on. The specials
+// are the receiver's to free. Called with no lock held, while the objects'
+// memory has not been reused; must not allocate from the collected heap or
+// block.
 class SpecialReceiver {
  public:
-  virtual void ObjectDied(Special* special) = 0;
+  virtual void TakeDead(Special* list) = 0;
 
  protected:
   ~SpecialReceiver() = default;

@@ -22,9 +22,8 @@ Cleanup AddCleanupCall(const void* object, std::unique_ptr<CleanupCall> call) {
   HeapCore* core = HeapRegistry::Find(object);
   TRICOLOR_CHECK(core != nullptr, "a cleanup of %p, which lies in no heap",
                  object);
-  if (core->options().cleanup_thread) {
-    core->cleanups().StartExecutor(*core->heap());
-  }
+  if (call == nullptr) return {};
+  core->PrepareForCall(object, "cleanup", *call);
   Cleanup handle;
   core->WithSweptSpan(object, [&](mheap::MSpan& span) {
     handle = core->cleanups().Add(span, object, std::move(call));

@@ -3,25 +3,25 @@
 //
 // AddCleanup(object, callable), AddCleanup(object, function, argument): have
 // something called after `object` was found dead: to free what it owned outside
-// the heap. Any number for one object; they run in the order in which they were
-// added, on the heap's cleanup thread or in Heap::RunCleanups, never inside a
-// collection, once. What is still waiting when the heap is destroyed is dropped
-// without being run.
+// the heap. Any number for one object; they run one after the other in the
+// order in which they were added, on the heap's cleanup thread or in
+// Heap::RunCleanups, never inside a collection, once. What is still waiting
+// when the heap is destroyed is dropped without being run.
 //
 // The callable is kept outside the heap: it must not hold the object (a Root to
 // it keeps it for ever; a plain pointer dangles), and holds other objects by
-// Root. It runs attached to the heap, so that it may allocate, and blocks in a
-// NativeScope. An exception that leaves it is reported on stderr in one line.
-//
-// Go counterpart: runtime.AddCleanup. Thread-safe.
+// Root. TRICOLOR_DEBUG=checkcleanups=1 looks for that mistake. It runs attached
+// to the heap, so that it may allocate, and blocks in a NativeScope. Exceptions
+// that leave it are reported on stderr. Go: runtime.AddCleanup. Thread-safe.
 
 #ifndef TRICOLOR_RUNTIME_CLEANUP_H_
 #define TRICOLOR_RUNTIME_CLEANUP_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <tuple>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -36,13 +36,19 @@ class CleanupCall {
  public:
   virtual ~CleanupCall() = default;
   virtual void Run() = 0;
+  // The callable's own bytes, for checks.
+  virtual const void* bytes() const = 0;
+  virtual size_t size() const = 0;
 };
 
 template <typename Callable>
 class CleanupCallOf final : public CleanupCall {
  public:
-  explicit CleanupCallOf(Callable callable) : callable_(std::move(callable)) {}
+  template <typename F>
+  explicit CleanupCallOf(F&& callable) : callable_(std::forward<F>(callable)) {}
   void Run() override { callable_(); }
+  const void* bytes() const override { return &callable_; }
+  size_t size() const override { return sizeof(callable_); }
 
  private:
   Callable callable_;
@@ -50,16 +56,20 @@ class CleanupCallOf final : public CleanupCall {
 
 }  // namespace runtime
 
-// What AddCleanup returns. A plain value; it must not be used when its heap is
-// gone.
+// What AddCleanup returns: false when there was no memory for the cleanup, and
+// then nothing will be called. A plain value; it must not be used when its heap
+// is gone.
 class Cleanup {
  public:
   constexpr Cleanup() = default;
 
   // Takes the cleanup off: true when it has not been and will not be called,
   // and its callable has been destroyed. False when the object was found dead
-  // already, or it was stopped before.
+  // already (the callable is waiting, running or has run), it was stopped
+  // before, or this is empty.
   bool Stop();
+
+  explicit operator bool() const { return queue_ != nullptr; }
 
  private:
   friend class runtime::CleanupQueue;
@@ -70,7 +80,8 @@ class Cleanup {
 };
 
 namespace runtime {
-// Running out of memory is fatal, and so is an object outside of every heap.
+// Fatal for an object outside of every heap. Empty for a null `call`, and when
+// there is no memory.
 Cleanup AddCleanupCall(const void* object, std::unique_ptr<CleanupCall> call);
 // Fatal when both point into one object.
 void CheckCleanupArgument(const void* object, const void* argument);
@@ -83,9 +94,10 @@ concept CallableAs = std::is_invocable_v < std::decay_t<F>
 
 template <typename T, CallableAs<> Callable>
 Cleanup AddCleanup(T* object, Callable&& callable) {
+  using Call = runtime::CleanupCallOf<std::decay_t<Callable>>;
   return runtime::AddCleanupCall(
-      object, std::make_unique<runtime::CleanupCallOf<std::decay_t<Callable>>>(
-                  std::forward<Callable>(callable)));
+      object, std::unique_ptr<runtime::CleanupCall>(
+                  new (std::nothrow) Call(std::forward<Callable>(callable))));
 }
 
 // Calls function(argument). An argument that points into the object is fatal.

@@ -14,56 +14,111 @@
 namespace tricolor::runtime {
 namespace {
 
-// An exception must not leave the heap's thread, nor keep the other cleanups
-// from running.
-void CallGuarded(CleanupCall& call) {
+// An exception must not leave the heap's thread, nor keep the others from being
+// called.
+void CallGuarded(CleanupCall& call, bool finalizer) {
+  const char* kind = finalizer ? "finalizer" : "cleanup";
   try {
     call.Run();
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "tricolor: a cleanup threw an exception: %s\n",
+    std::fprintf(stderr, "tricolor: a %s threw an exception: %s\n", kind,
                  e.what());
   } catch (...) {
-    std::fprintf(stderr, "tricolor: a cleanup threw an exception\n");
+    std::fprintf(stderr, "tricolor: a %s threw an exception\n", kind);
   }
 }
 
 }  // namespace
 
-CleanupRecord& CleanupQueue::NewRecord(const void* object,
-                                       std::unique_ptr<CleanupCall> call) {
-  if (free_ == nullptr) free_ = &records_.emplace_back();
-  CleanupRecord& record = *free_;
-  free_ = record.next;
-  record.next = nullptr;
-  record.state = CleanupRecord::State::kArmed;
-  record.id = ++last_id_;
-  record.object = Addr(object);
-  record.call = std::move(call);
+// ---- Records.
+
+bool CleanupQueue::NewBlock() {
+  auto* block = heap_.metadata().New<Block>();
+  if (block == nullptr) return false;
+  block->next = blocks_;
+  blocks_ = block;
+  for (size_t i = Block::kRecords; i-- > 0;) {
+    block->records[i].next = free_;
+    free_ = &block->records[i];
+  }
+  return true;
+}
+
+CleanupRecord* CleanupQueue::NewRecord(const mheap::MSpan& span,
+                                       const void* object, bool finalizer) {
+  if (free_ == nullptr && !NewBlock()) return nullptr;
+  CleanupRecord* record = free_;
+  free_ = record->next;
+  record->next = nullptr;
+  record->state = CleanupRecord::State::kArmed;
+  record->finalizer = finalizer;
+  record->id = ++last_id_;
+  record->object = span.SlotAddress(span.IndexOf(Addr(object)));
   return record;
 }
 
 std::unique_ptr<CleanupCall> CleanupQueue::Recycle(CleanupRecord& record) {
+  const bool due = record.state == CleanupRecord::State::kQueued ||
+                   record.state == CleanupRecord::State::kRunning;
+  if (record.finalizer && due) {
+    CleanupRecord* next = record.due_next;
+    CleanupRecord* prev = record.due_prev;
+    (prev == nullptr ? due_finalizers_ : prev->due_next) = next;
+    if (next != nullptr) next->due_prev = prev;
+  }
+  std::unique_ptr<CleanupCall> call(std::exchange(record.call, nullptr));
   record.state = CleanupRecord::State::kFree;
   record.id = 0;
   record.next = free_;
   free_ = &record;
-  return std::move(record.call);
+  return call;
 }
 
 Cleanup CleanupQueue::Add(mheap::MSpan& span, const void* object,
                           std::unique_ptr<CleanupCall> call) {
   Cleanup handle;
   MutexLock lock(mutex_);
-  CleanupRecord& record = NewRecord(object, std::move(call));
+  CleanupRecord* record = NewRecord(span, object, /*finalizer=*/false);
+  if (record == nullptr) return handle;
   const mheap::CallSpecial* special =
-      heap_.AddCleanup(span, span.IndexOf(record.object), &record);
-  TRICOLOR_CHECK(special != nullptr, "out of memory for a cleanup of %p",
-                 object);
-  record.special_id = special->id;
+      heap_.AddCleanup(span, span.IndexOf(record->object), record);
+  if (special == nullptr) {
+    Recycle(*record);
+    return handle;
+  }
+  record->special_id = special->id;
+  record->call = call.release();
   handle.queue_ = this;
-  handle.record_ = &record;
-  handle.id_ = record.id;
+  handle.record_ = record;
+  handle.id_ = record->id;
   return handle;
+}
+
+bool CleanupQueue::SetFinalizer(mheap::MSpan& span, const void* object,
+                                std::unique_ptr<CleanupCall> call) {
+  MutexLock lock(mutex_);
+  CleanupRecord* record = NewRecord(span, object, /*finalizer=*/true);
+  if (record == nullptr) return false;
+  const mheap::CallSpecial* special =
+      heap_.SetFinalizer(span, span.IndexOf(record->object), record);
+  if (special == nullptr) {
+    Recycle(*record);
+    return false;
+  }
+  record->special_id = special->id;
+  record->call = call.release();
+  return true;
+}
+
+bool CleanupQueue::ClearFinalizer(mheap::MSpan& span, const void* object) {
+  std::unique_ptr<CleanupCall> dropped;  // destroyed with no lock held
+  MutexLock lock(mutex_);
+  void* removed = nullptr;
+  if (!heap_.ClearFinalizer(span, span.IndexOf(Addr(object)), &removed)) {
+    return false;
+  }
+  dropped = Recycle(*static_cast<CleanupRecord*>(removed));
+  return true;
 }
 
 bool CleanupQueue::Stop(const Cleanup& cleanup) {
@@ -85,48 +140,102 @@ bool CleanupQueue::Stop(const Cleanup& cleanup) {
   } else {
     // The sweeper has taken the special, and is about to hand it over.
     record.state = CleanupRecord::State::kStopped;
-    dropped = std::move(record.call);
+    dropped.reset(std::exchange(record.call, nullptr));
   }
   return true;
 }
 
-void CleanupQueue::ObjectDied(mheap::Special* special) {
-  if (special->kind == mheap::SpecialKind::kWeakHandle) {
-    heap_.FreeSpecial(special);
-    return;
-  }
-  auto& record = *static_cast<CleanupRecord*>(
-      static_cast<mheap::CallSpecial*>(special)->record);
-  heap_.FreeSpecial(special);
+// ---- What is due.
+
+// All of them in one piece: those of an object are to be found together in the
+// queue, whoever takes from it meanwhile, and whatever other sweepers bring.
+void CleanupQueue::TakeDead(mheap::Special* list) {
   MutexLock lock(mutex_);
+  while (list != nullptr) {
+    mheap::Special* next = list->next;
+    if (list->kind != mheap::SpecialKind::kWeakHandle) {
+      TakeDeadRecord(*static_cast<CleanupRecord*>(
+          static_cast<mheap::CallSpecial*>(list)->record));
+    }
+    heap_.FreeSpecial(list);
+    list = next;
+  }
+  if (queue_ != nullptr) executor_wakes_.Signal();
+}
+
+void CleanupQueue::TakeDeadRecord(CleanupRecord& record) {
   if (record.state == CleanupRecord::State::kStopped) {
     Recycle(record);
     return;
   }
   TRICOLOR_CHECK(record.state == CleanupRecord::State::kArmed,
-                 "the cleanup of %p dies in state %u", record.object.pointer(),
+                 "the object %p dies with a %s in state %u",
+                 record.object.pointer(),
+                 record.finalizer ? "finalizer" : "cleanup",
                  static_cast<unsigned>(record.state));
+  Enqueue(record);
+}
+
+void CleanupQueue::Enqueue(CleanupRecord& record) {
   record.state = CleanupRecord::State::kQueued;
   record.next = nullptr;
   *queue_end_ = &record;
   queue_end_ = &record.next;
-  executor_wakes_.Signal();
+  if (record.finalizer) {
+    record.due_prev = nullptr;
+    record.due_next = due_finalizers_;
+    if (due_finalizers_ != nullptr) due_finalizers_->due_prev = &record;
+    due_finalizers_ = &record;
+  }
 }
 
-std::unique_ptr<CleanupCall> CleanupQueue::TakeQueued() {
+void CleanupQueue::MarkDue(gc::MarkWorker& worker) {
   MutexLock lock(mutex_);
-  if (queue_ == nullptr) return nullptr;
-  CleanupRecord& record = *queue_;
-  queue_ = record.next;
+  for (CleanupRecord* r = due_finalizers_; r != nullptr; r = r->due_next) {
+    worker.Visit(r->object.pointer());
+  }
+}
+
+void CleanupQueue::CheckCalls(CleanupChecker& checker) {
+  MutexLock lock(mutex_);
+  for (const Block* b = blocks_; b != nullptr; b = b->next) {
+    for (const CleanupRecord& record : b->records) {
+      if (record.state != CleanupRecord::State::kArmed) continue;
+      checker.Check(record.object, record.finalizer ? "finalizer" : "cleanup",
+                    *record.call);
+    }
+  }
+}
+
+CleanupRecord* CleanupQueue::TakeUnit() {
+  MutexLock lock(mutex_);
+  CleanupRecord* const unit = queue_;
+  if (unit == nullptr) return nullptr;
+  CleanupRecord* last = unit;
+  last->state = CleanupRecord::State::kRunning;
+  while (last->next != nullptr && last->next->object == unit->object) {
+    last = last->next;
+    last->state = CleanupRecord::State::kRunning;
+  }
+  queue_ = last->next;
+  last->next = nullptr;
   if (queue_ == nullptr) queue_end_ = &queue_;
-  return Recycle(record);
+  return unit;
+}
+
+CleanupRecord* CleanupQueue::RunFirst(CleanupRecord* unit) {
+  CleanupRecord* const next = unit->next;
+  CallGuarded(*unit->call, unit->finalizer);
+  std::unique_ptr<CleanupCall> done;  // destroyed with no lock held
+  MutexLock lock(mutex_);
+  done = Recycle(*unit);
+  return next;
 }
 
 size_t CleanupQueue::Run() {
   size_t count = 0;
-  while (const std::unique_ptr<CleanupCall> call = TakeQueued()) {
-    CallGuarded(*call);
-    ++count;
+  while (CleanupRecord* unit = TakeUnit()) {
+    for (; unit != nullptr; unit = RunFirst(unit)) ++count;
   }
   return count;
 }
@@ -157,20 +266,37 @@ void CleanupQueue::EndExecutor() {
   executor_.Join();
 }
 
+// A callable's destructor may be anything that a callable may be: so it runs
+// with no lock held, and what it adds is dropped, too.
 void CleanupQueue::DropAll() {
-  // Destroyed with no lock held: a callable may hold Roots.
-  std::deque<CleanupRecord> dropped;
+  bool any = true;
+  while (any) {
+    any = false;
+    for (Block* b = FirstBlock(); b != nullptr; b = b->next) {
+      std::unique_ptr<CleanupCall> dropped[Block::kRecords];
+      MutexLock lock(mutex_);
+      for (size_t i = 0; i < Block::kRecords; ++i) {
+        dropped[i].reset(std::exchange(b->records[i].call, nullptr));
+        any |= dropped[i] != nullptr;
+      }
+    }
+  }
+}
+
+CleanupQueue::Block* CleanupQueue::FirstBlock() {
   MutexLock lock(mutex_);
-  dropped.swap(records_);
-  free_ = nullptr;
-  queue_ = nullptr;
-  queue_end_ = &queue_;
+  return blocks_;
 }
 
 bool CleanupQueue::AwaitQueued() {
   MutexLock lock(mutex_);
   while (!ending_ && queue_ == nullptr) executor_wakes_.Wait(mutex_);
   return !ending_;
+}
+
+bool CleanupQueue::ending() {
+  MutexLock lock(mutex_);
+  return ending_;
 }
 
 void CleanupQueue::ExecutorLoop() {
@@ -180,10 +306,11 @@ void CleanupQueue::ExecutorLoop() {
       Mutator::NativeScope waiting(mutator);
       if (!AwaitQueued()) return;
     }
-    while (const std::unique_ptr<CleanupCall> call = TakeQueued()) {
-      CallGuarded(*call);
-      MutexLock lock(mutex_);
-      if (ending_) return;
+    while (CleanupRecord* unit = TakeUnit()) {
+      while (unit != nullptr) {
+        unit = RunFirst(unit);
+        if (ending()) return;
+      }
     }
   }
 }

@@ -1,32 +1,34 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// CleanupQueue: the cleanups of a heap's objects, from AddCleanup until they
-// have run. The sweeper hands over those whose objects are dead
+// CleanupQueue: the cleanups and finalizers of a heap's objects, from when they
+// are added until they have run. The sweeper hands over those that are due
 // (mheap::SpecialReceiver); the executor, a thread attached to the heap, or
 // Heap::RunCleanups, calls them.
 //
 // A record is type-stable: the handle that AddCleanup returned knows it by its
-// id. States: free -> armed -> queued -> free, or armed -> (stopped ->) free.
-// An armed record's object has not been freed: the sweeper frees a span only
-// after the queue has taken its dead specials.
+// id. States: free -> armed -> queued -> running -> free, or armed ->
+// (stopped ->) free. An armed record's object has not been freed: the sweeper
+// frees a span only after the queue has taken its dead specials. Several
+// threads may run calls; those of one object are taken together by one of them.
 //
-// Go counterpart: mcleanup.go. Thread-safe; guarded by one mutex.
+// Go counterpart: mcleanup.go, mfinal.go. Thread-safe; guarded by one mutex.
 
 #ifndef TRICOLOR_RUNTIME_CLEANUP_QUEUE_H_
 #define TRICOLOR_RUNTIME_CLEANUP_QUEUE_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/mutex.h"
 #include "tricolor/base/units.h"
+#include "tricolor/gc/marker.h"
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/special.h"
 #include "tricolor/runtime/cleanup.h"
+#include "tricolor/runtime/cleanup_check.h"
 #include "tricolor/runtime/service_thread.h"
 
 namespace tricolor {
@@ -36,14 +38,18 @@ class Heap;
 namespace tricolor::runtime {
 
 struct CleanupRecord {
-  enum class State : uint8_t { kFree, kArmed, kStopped, kQueued };
+  enum class State : uint8_t { kFree, kArmed, kStopped, kQueued, kRunning };
 
   State state = State::kFree;
-  uint64_t id = 0;          // new for each use
-  uint64_t special_id = 0;  // the special's, while armed
-  Addr object;
-  std::unique_ptr<CleanupCall> call;
-  CleanupRecord* next = nullptr;  // free list or queue
+  bool finalizer = false;
+  uint64_t id = 0;                // new for each use
+  uint64_t special_id = 0;        // the special's, while armed
+  Addr object;                    // its slot
+  CleanupCall* call = nullptr;    // owned
+  CleanupRecord* next = nullptr;  // free list, queue, or unit that is run
+  // The list of due finalizers.
+  CleanupRecord* due_next = nullptr;
+  CleanupRecord* due_prev = nullptr;
 };
 
 class CleanupQueue final : public mheap::SpecialReceiver {
@@ -53,36 +59,70 @@ class CleanupQueue final : public mheap::SpecialReceiver {
   CleanupQueue(const CleanupQueue&) = delete;
   CleanupQueue& operator=(const CleanupQueue&) = delete;
 
-  // For an object in a swept span that the caller keeps alive and swept.
+  // ---- For an object in a swept span that the caller keeps alive and swept.
+  // Empty when there is no memory.
   Cleanup Add(mheap::MSpan& span, const void* object,
               std::unique_ptr<CleanupCall> call);
+  // False when there is no memory. Fatal when it has a finalizer.
+  bool SetFinalizer(mheap::MSpan& span, const void* object,
+                    std::unique_ptr<CleanupCall> call);
+  // False when it has none.
+  bool ClearFinalizer(mheap::MSpan& span, const void* object);
+
   bool Stop(const Cleanup& cleanup);
-  // Calls what is queued, on this thread, until nothing is; how many.
+  // Calls what is queued, on this thread, which is attached, until nothing is;
+  // how many. A call may come here again: it runs what waits behind its own
+  // object's calls.
   size_t Run();
 
   // mheap::SpecialReceiver.
-  void ObjectDied(mheap::Special* special) override;
+  void TakeDead(mheap::Special* list) override;
+
+  // ---- World stopped.
+  // Marks the objects of finalizers that wait, or are running.
+  void MarkDue(gc::MarkWorker& worker);
+  // Fatal when a callable leads to its own object.
+  void CheckCalls(CleanupChecker& checker);
 
   // Makes the executor, if there is none, which attaches to `heap`. If the
   // system has no thread for it, cleanups wait for Heap::RunCleanups.
   void StartExecutor(Heap& heap);
   // Returns when the executor has ended, after the call that it is in.
   void EndExecutor();
-  // Destroys the callables of all cleanups that have not run. At the heap's
-  // end.
+  // Destroys the callables of all that has not run. At the heap's end.
   void DropAll();
 
  private:
-  CleanupRecord& NewRecord(const void* object,
-                           std::unique_ptr<CleanupCall> call)
+  // Records come by the block, and stay.
+  struct Block {
+    static constexpr size_t kRecords = 56;
+    Block* next = nullptr;  // constant once linked
+    CleanupRecord records[kRecords];
+  };
+
+  // Null when there is no memory.
+  CleanupRecord* NewRecord(const mheap::MSpan& span, const void* object,
+                           bool finalizer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool NewBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Block* FirstBlock() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Frees a record; its callable, for the caller to destroy with no lock held:
+  // it may hold Roots.
   std::unique_ptr<CleanupCall> Recycle(CleanupRecord& record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The call of the oldest queued record; null when none is queued.
-  std::unique_ptr<CleanupCall> TakeQueued();
+  // Of a dead special that is no weak handle.
+  void TakeDeadRecord(CleanupRecord& record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Enqueue(CleanupRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The oldest queued record and those of its object behind it, linked by
+  // `next`; null when none is queued.
+  CleanupRecord* TakeUnit();
+  // Calls, and frees, the first record of a unit; the next one.
+  CleanupRecord* RunFirst(CleanupRecord* unit);
   void ExecutorLoop();
   // False when the executor is to end. On a native thread.
   bool AwaitQueued();
+  bool ending();
 
   mheap::MHeap& heap_;
   Heap* executor_heap_ = nullptr;
@@ -90,10 +130,11 @@ class CleanupQueue final : public mheap::SpecialReceiver {
 
   Mutex mutex_{LockRank::kCleanupQueue};
   CondVar executor_wakes_;
-  std::deque<CleanupRecord> records_ ABSL_GUARDED_BY(mutex_);
+  Block* blocks_ ABSL_GUARDED_BY(mutex_) = nullptr;
   CleanupRecord* free_ ABSL_GUARDED_BY(mutex_) = nullptr;
   CleanupRecord* queue_ ABSL_GUARDED_BY(mutex_) = nullptr;
   CleanupRecord** queue_end_ ABSL_GUARDED_BY(mutex_) = &queue_;
+  CleanupRecord* due_finalizers_ ABSL_GUARDED_BY(mutex_) = nullptr;
   uint64_t last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool started_ ABSL_GUARDED_BY(mutex_) = false;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -14,8 +15,18 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tricolor/base/sys/fake_os_memory.h"
 #include "tricolor/runtime/heap.h"
 #include "tricolor/runtime/runtime_testing.h"
+
+namespace {
+std::atomic<bool> no_malloc{false};
+}  // namespace
+
+// What AddCleanup allocates callables with.
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  return no_malloc ? nullptr : ::operator new(size);
+}
 
 namespace tricolor::runtime {
 namespace {
@@ -208,8 +219,191 @@ TEST(CleanupTest, AreDroppedWithTheHeap) {
   EXPECT_EQ(token.use_count(), 1);
 }
 
-// Objects with cleanups die on several threads; some are stopped in time. Every
-// cleanup is either run once or stopped.
+TEST(CleanupTest, NoMemoryIsAnEmptyCleanup) {
+  FakeOsMemoryOptions os_options;
+  os_options.protect = false;
+  FakeOsMemory os(os_options);
+  HeapOptions options = ByHand();
+  options.os = &os;
+  options.reservation_bytes = size_t{64} << 20;
+  Heap heap(options);
+  Mutator mutator(heap);
+  Root<Node> root(mutator, mutator.New<Node>());
+  auto token = std::make_shared<int>(0);
+  size_t added = 0;
+  EXPECT_TRUE(AddCleanup(root.get(), [token] {}));
+  ++added;
+  os.FailFrom(1);
+  while (added < 20000 && AddCleanup(root.get(), [token] {})) ++added;
+  ASSERT_LT(added, 20000U);
+  Cleanup none = AddCleanup(root.get(), [token] {});
+  EXPECT_FALSE(none);
+  EXPECT_FALSE(none.Stop());
+  EXPECT_EQ(token.use_count(), static_cast<long>(1 + added));
+  heap.CheckInvariants();
+  os.StopFailing();
+  EXPECT_TRUE(AddCleanup(root.get(), [token] {}));
+  no_malloc = true;
+  const Cleanup no_callable = AddCleanup(root.get(), [token] {});
+  no_malloc = false;
+  EXPECT_FALSE(no_callable);
+  root = nullptr;
+  heap.Collect();
+  EXPECT_EQ(heap.RunCleanups(), added + 1);
+  EXPECT_EQ(token.use_count(), 1);
+}
+
+// ---- Where they run.
+
+TEST(CleanupTest, RunCleanupsAttachesAThreadThatIsNot) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  int runs = 0;
+  AddCleanup(mutator.New<Node>(), [&] {
+    EXPECT_NE(Mutator::Current(heap)->New<Node>(), nullptr);
+    ++runs;
+  });
+  heap.Collect();
+  Mutator::NativeScope native(mutator);
+  OnOtherThread([&heap] { EXPECT_EQ(heap.RunCleanups(), 1U); });
+  EXPECT_EQ(runs, 1);
+}
+
+TEST(CleanupTest, RunCleanupsInANativeScopeIsFatal) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  Mutator::NativeScope native(mutator);
+  EXPECT_DEATH(heap.RunCleanups(), "is used inside of its NativeScope");
+}
+
+TEST(CleanupTest, OneMayRunTheOthers) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  std::string order;
+  Node* first = mutator.New<Node>();
+  Node* second = mutator.New<Node>();
+  AddCleanup(first, [&] {
+    order += "a(";
+    EXPECT_EQ(heap.RunCleanups(), 1U);
+    order += ")";
+  });
+  AddCleanup(first, [&order] { order += "b"; });
+  AddCleanup(second, [&order] { order += "c"; });
+  heap.Collect();
+  EXPECT_EQ(heap.RunCleanups(), 2U);
+  EXPECT_EQ(order, "a(c)b");
+}
+
+// Several threads run cleanups: each is run once, and those of an object in
+// their order, one after the other.
+TEST(CleanupTest, ThreadsThatRunThemTogetherKeepEachObjectsOrder) {
+  constexpr int kObjects = 300;
+  constexpr int kEach = 5;
+  for (const bool executor : {false, true}) {
+    HeapOptions options = ExactOptions();
+    options.cleanup_thread = executor;
+    Heap heap(options);
+    Mutator mutator(heap);
+    std::vector<std::atomic<int>> done(kObjects);
+    std::atomic<int> total{0};
+    for (size_t i = 0; i < kObjects; ++i) {
+      Node* node = mutator.New<Node>();
+      for (int k = 0; k < kEach; ++k) {
+        AddCleanup(node, [&, i, k] {
+          EXPECT_EQ(done[i], k);
+          std::this_thread::yield();  // for another thread to take the next one
+          EXPECT_EQ(done[i]++, k);
+          ++total;
+        });
+      }
+    }
+    Mutator::NativeScope native(mutator);
+    heap.Collect();
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; ++t) {
+      threads.emplace_back([&heap] { heap.RunCleanups(); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    WaitFor(total, kObjects * kEach);
+    EXPECT_EQ(total, kObjects * kEach);
+  }
+}
+
+TEST(CleanupTest, StopIsTooLateForOneThatWaitsOrRuns) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  bool ran = false;
+  Cleanup self;
+  self = AddCleanup(mutator.New<Node>(), [&] {
+    EXPECT_FALSE(self.Stop());
+    OnOtherThread([&] { EXPECT_FALSE(self.Stop()); });
+    ran = true;
+  });
+  heap.Collect();
+  EXPECT_FALSE(self.Stop());
+  heap.RunCleanups();
+  EXPECT_TRUE(ran);
+  EXPECT_FALSE(self.Stop());
+}
+
+TEST(CleanupTest, MayAddOthersCollectAndAllocateUntilNothingIsLeft) {
+  HeapOptions options = ByHand();
+  options.max_heap_bytes = 16 << 20;
+  Heap heap(options);
+  Mutator mutator(heap);
+  int runs = 0;
+  struct Next {
+    Heap& heap;
+    int& runs;
+    void operator()() {
+      Mutator& own = *Mutator::Current(heap);
+      if (++runs < 5) AddCleanup(own.New<Node>(), *this);
+      Root<Large> kept[64];
+      for (Root<Large>& large : kept) {
+        large = own.New<Large>();
+        if (large == nullptr) return;
+      }
+      FAIL() << "the heap has no limit";
+    }
+  };
+  AddCleanup(mutator.New<Node>(), Next{heap, runs});
+  for (int i = 0; i < 5; ++i) {
+    heap.Collect();
+    heap.RunCleanups();
+  }
+  EXPECT_EQ(runs, 5);
+  heap.CheckInvariants();
+}
+
+// The heap's parts are all there until the call has ended.
+TEST(CleanupTest, OneThatRunsMayUseTheHeapWhileThatGoes) {
+  std::atomic<bool> started{false};
+  std::atomic<bool> ended{false};
+  std::atomic<bool> going{false};
+  {
+    Heap heap(ExactOptions());
+    {
+      Mutator mutator(heap);
+      AddCleanup(mutator.New<Node>(), [&] {
+        started = true;
+        while (!going) std::this_thread::yield();
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        Mutator& own = *Mutator::Current(heap);
+        Root<Node> root(own, own.New<Node>(uint64_t{1}));
+        heap.Collect();
+        EXPECT_EQ(Heap::Of(root.get()), &heap);
+        EXPECT_EQ(heap.ReadMemStats().mutators, 1U);
+        ended = true;
+      });
+      heap.Collect();
+      Mutator::NativeScope native(mutator);
+      while (!started) std::this_thread::yield();
+    }
+    going = true;
+  }
+  EXPECT_TRUE(ended);
+}
+
 TEST(CleanupTest, AHeapMayGoWhileItIsSweptInTheBackground) {
   for (int round = 0; round < 5; ++round) {
     HeapOptions options;
@@ -228,6 +422,8 @@ TEST(CleanupTest, AHeapMayGoWhileItIsSweptInTheBackground) {
   }
 }
 
+// Objects with cleanups die on several threads; some are stopped in time. Every
+// cleanup is either run once or stopped.
 TEST(CleanupTest, EachIsRunOrStoppedButNotBoth) {
   HeapOptions options = QuietOptions();
   options.gc_percent = 100;

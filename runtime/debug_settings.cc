@@ -14,8 +14,11 @@ struct Switch {
   std::string_view name;
   bool DebugSettings::*value;
 };
-constexpr Switch kSwitches[] = {{"gctrace", &DebugSettings::gctrace},
-                                {"scavtrace", &DebugSettings::scavtrace}};
+constexpr Switch kSwitches[] = {
+    {"gctrace", &DebugSettings::gctrace},
+    {"scavtrace", &DebugSettings::scavtrace},
+    {"checkcleanups", &DebugSettings::checkcleanups},
+};
 
 bool ParseOne(std::string_view part, DebugSettings& settings) {
   const size_t equals = part.find('=');
@@ -42,7 +45,7 @@ DebugSettings ParseDebugSettings(std::string_view text) {
     if (part.empty() || ParseOne(part, settings)) continue;
     std::fprintf(stderr,
                  "tricolor: TRICOLOR_DEBUG: \"%.*s\" is ignored (known: "
-                 "gctrace, scavtrace; 0 or 1)\n",
+                 "gctrace, scavtrace, checkcleanups; 0 or 1)\n",
                  static_cast<int>(part.size()), part.data());
   }
   return settings;

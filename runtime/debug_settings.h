@@ -14,6 +14,9 @@ namespace tricolor::runtime {
 struct DebugSettings {
   bool gctrace = false;    // one line a collection on stderr
   bool scavtrace = false;  // lines when memory is given back to the OS
+  // Callables of cleanups and finalizers that lead to their own object are
+  // fatal: looked for when they are added, and at each collection. Slow.
+  bool checkcleanups = false;
 };
 
 // Each part that is not understood is reported on stderr in one line, and

@@ -31,7 +31,8 @@ Heap::Heap(std::unique_ptr<runtime::HeapCore> core) : core_(std::move(core)) {
   core_->set_heap(this);
 }
 
-Heap::~Heap() = default;
+// The members are still there: a cleanup that is running may use the heap.
+Heap::~Heap() { core_->Shutdown(); }
 
 absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(const HeapOptions& options) {
   auto core = runtime::HeapCore::Create(options);
@@ -66,7 +67,14 @@ void Heap::RemoveRootRange(const void* begin) {
   core_->root_set().RemoveRange(Addr(begin));
 }
 
-size_t Heap::RunCleanups() { return core_->cleanups().Run(); }
+size_t Heap::RunCleanups() {
+  if (Mutator* own = Mutator::Current(*this)) {
+    own->CheckManaged();
+    return core_->cleanups().Run();
+  }
+  Mutator mutator(*this);
+  return core_->cleanups().Run();
+}
 
 Heap* Heap::Of(const void* p) {
   runtime::HeapCore* core = runtime::HeapRegistry::Find(p);

@@ -26,6 +26,7 @@
 
 #include "absl/status/statusor.h"
 #include "tricolor/runtime/cleanup.h"
+#include "tricolor/runtime/finalizer.h"
 #include "tricolor/runtime/heap_options.h"
 #include "tricolor/runtime/mem_stats.h"
 #include "tricolor/runtime/mutator.h"
@@ -70,8 +71,11 @@ class Heap {
   void AddRootRange(const void* begin, size_t bytes);
   void RemoveRootRange(const void* begin);
 
-  // Calls the cleanups that wait, on this thread, until none does; returns how
-  // many it called.
+  // Calls the cleanups and finalizers that wait, on this thread (attached
+  // meanwhile if it is not), until none does; returns how many it called. Other
+  // threads may do so at the same time, the cleanup thread too: each call is
+  // made once, and those of one object one after the other. What another
+  // thread has taken may still run when this returns. Fatal in a NativeScope.
   size_t RunCleanups();
 
   // The heap that an address lies in (one that may hold objects), or null.

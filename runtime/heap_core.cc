@@ -28,8 +28,8 @@ int WorkersFor(const HeapOptions& options) {
   return static_cast<int>(std::min(cpus, 4U));
 }
 
-CollectorOptions CollectorOptionsFrom(const HeapOptions& options) {
-  const DebugSettings debug = DebugSettingsFrom(options.debug);
+CollectorOptions CollectorOptionsFrom(const HeapOptions& options,
+                                      const DebugSettings& debug) {
   return {.workers = WorkersFor(options),
           .adapt_workers = options.gc_threads <= 0,
           .background_sweep = options.background_sweep,
@@ -94,6 +94,7 @@ absl::StatusOr<std::unique_ptr<HeapCore>> HeapCore::Create(
 HeapCore::HeapCore(const HeapOptions& options,
                    std::unique_ptr<mheap::MHeap> mheap)
     : options_(options),
+      debug_(DebugSettingsFrom(options.debug)),
       mheap_(std::move(mheap)),
       centrals_(*mheap_),
       pacer_(options.gc_percent, options.memory_limit,
@@ -103,15 +104,19 @@ HeapCore::HeapCore(const HeapOptions& options,
       marker_(*mheap_, WorkersFor(options)),
       world_(ProcessorParts{*mheap_, centrals_, pacer_}),
       roots_(*mheap_, world_),
-      root_set_(world_, roots_, options.conservative_stacks),
+      root_set_(*mheap_, world_, roots_, cleanups_,
+                {.scan_stacks = options.conservative_stacks,
+                 .check_cleanups = debug_.checkcleanups}),
       collector_(CollectorParts{*mheap_, sweeper_, marker_, world_, roots_,
                                 root_set_, pacer_},
-                 CollectorOptionsFrom(options)) {
+                 CollectorOptionsFrom(options, debug_)) {
   mheap_->set_sweeper(&sweeper_);
   mheap_->set_owner(this);
 }
 
-HeapCore::~HeapCore() {
+HeapCore::~HeapCore() { HeapRegistry::Remove(this); }
+
+void HeapCore::Shutdown() {
   {
     // A cleanup that collects, in any heap, would wait for this thread.
     ThreadNativeScope native;
@@ -132,7 +137,6 @@ HeapCore::~HeapCore() {
   const size_t roots = roots_.CountUsed();
   TRICOLOR_CHECK(roots == 0, "heap %p destroyed while %zu Roots hold objects",
                  static_cast<void*>(heap_), roots);
-  HeapRegistry::Remove(this);
 }
 
 template <typename Action>
@@ -144,6 +148,16 @@ void HeapCore::Quiesced(Action action) {
   action();
   world_.Start();
   collector_.ResumeBackground(turn);
+}
+
+void HeapCore::PrepareForCall(const void* object, const char* kind,
+                              const CleanupCall& call) {
+  if (options_.cleanup_thread) cleanups_.StartExecutor(*heap_);
+  if (!debug_.checkcleanups) return;
+  Quiesced([&] {
+    MutexLock lock(roots_.mutex());
+    CleanupChecker(*mheap_, roots_).Check(Addr(object), kind, call);
+  });
 }
 
 MemStats HeapCore::ReadMemStats() {

@@ -19,6 +19,7 @@
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/runtime/cleanup_queue.h"
 #include "tricolor/runtime/collector.h"
+#include "tricolor/runtime/debug_settings.h"
 #include "tricolor/runtime/heap_options.h"
 #include "tricolor/runtime/mem_stats.h"
 #include "tricolor/runtime/pacer.h"
@@ -38,10 +39,13 @@ class HeapCore {
   // ResourceExhausted when the OS, or the registry, refuses.
   static absl::StatusOr<std::unique_ptr<HeapCore>> Create(
       const HeapOptions& options);
-  // Fatal when a mutator is attached or a Root holds an object.
   ~HeapCore();
   HeapCore(const HeapCore&) = delete;
   HeapCore& operator=(const HeapCore&) = delete;
+
+  // By ~Heap, while all of it can still be used: a cleanup that is running may.
+  // Fatal when a mutator is attached or a Root holds an object.
+  void Shutdown();
 
   // Once, by the Heap that is made of this.
   void set_heap(Heap* heap) { heap_ = heap; }
@@ -66,6 +70,10 @@ class HeapCore {
   // object alive. Fatal when there is no object.
   template <typename Use>
   void WithSweptSpan(const void* p, Use use);
+  // Before a cleanup or finalizer (`kind`) is added to `object`: starts the
+  // executor; checks the callable, if that is wanted.
+  void PrepareForCall(const void* object, const char* kind,
+                      const CleanupCall& call);
 
  private:
   HeapCore(const HeapOptions& options, std::unique_ptr<mheap::MHeap> mheap);
@@ -76,6 +84,7 @@ class HeapCore {
   mheap::MSpan& SpanOfObject(const void* p);
 
   const HeapOptions options_;
+  const DebugSettings debug_;
   Heap* heap_ = nullptr;
   std::unique_ptr<mheap::MHeap> mheap_;
   mcentral::MCentrals centrals_;

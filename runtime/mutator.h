@@ -92,6 +92,9 @@ class Mutator {
   // That of the calling thread for `heap`, or null.
   static Mutator* Current(Heap& heap);
 
+  // Fatal on another thread, or inside of a NativeScope.
+  void CheckManaged() const { CheckThreadSlow(); }
+
   // For Root.
   runtime::RootTable& root_table() const { return root_table_; }
   runtime::MutatorContext& context() { return context_; }

@@ -4,7 +4,10 @@
 #include "tricolor/runtime/root_set.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 
+#include "tricolor/base/bits.h"
 #include "tricolor/base/check.h"
 #include "tricolor/base/mutex.h"
 
@@ -33,7 +36,7 @@ void RootSet::RemoveRange(Addr base) {
 void RootSet::ListStacks() {
   world_.stopped().Assert();
   stack_jobs_.clear();
-  if (!scan_stacks_) return;
+  if (!options_.scan_stacks) return;
   world_.ForEachMutator([this](const MutatorContext& m) {
     world_.stopped().Assert();
     stack_jobs_.push_back(&m.stack);
@@ -43,6 +46,10 @@ void RootSet::ListStacks() {
 size_t RootSet::PrepareRoots() {
   world_.stopped().Assert();
   roots_.mutex().AssertHeld();
+  if (options_.check_cleanups) {
+    CleanupChecker checker(heap_, roots_);
+    cleanups_.CheckCalls(checker);
+  }
   block_jobs_.clear();
   for (const RootBlock* b = roots_.blocks(); b != nullptr; b = b->next) {
     block_jobs_.push_back(b);
@@ -55,7 +62,12 @@ size_t RootSet::PrepareRoots() {
       range_jobs_.push_back({base, std::min(base + kRangeJob, range.limit)});
     }
   }
-  return stack_jobs_.size() + block_jobs_.size() + range_jobs_.size();
+  const size_t finalizer_jobs =
+      heap_.finalizers() == 0
+          ? 0
+          : DivideRoundUp(heap_.page_words(), kFinalizerJob);
+  return stack_jobs_.size() + block_jobs_.size() + range_jobs_.size() + 1 +
+         finalizer_jobs;
 }
 
 void RootSet::MarkRoots(size_t job, gc::MarkWorker& worker) {
@@ -69,7 +81,45 @@ void RootSet::MarkRoots(size_t job, gc::MarkWorker& worker) {
     RootTable::MarkBlock(*block_jobs_[job], worker);
     return;
   }
-  ScanUnsynchronized(range_jobs_[job - block_jobs_.size()], worker);
+  job -= block_jobs_.size();
+  if (job < range_jobs_.size()) {
+    ScanUnsynchronized(range_jobs_[job], worker);
+    return;
+  }
+  job -= range_jobs_.size();
+  if (job == 0) {
+    cleanups_.MarkDue(worker);
+  } else {
+    MarkFromFinalizers((job - 1) * kFinalizerJob, worker);
+  }
+}
+
+// The span's specials are not kept locked while objects are scanned: scanning
+// may need memory.
+void RootSet::MarkFromFinalizers(uint64_t first_word, gc::MarkWorker& worker) {
+  const uint64_t end = std::min(first_word + kFinalizerJob, heap_.page_words());
+  for (uint64_t i = first_word; i < end; ++i) {
+    // Acquire, pairs with MHeap::SetSpecialsBit.
+    uint64_t bits = heap_.page_specials_word(i).LoadAcquire();
+    for (; bits != 0; bits &= bits - 1) {
+      const uint64_t page =
+          i * 64 + static_cast<uint64_t>(std::countr_zero(bits));
+      mheap::MSpan* span =
+          heap_.SpanOf(heap_.base() + BytesOf(PageCount(page)));
+      if (span != nullptr) MarkFromFinalizersOf(*span, worker);
+    }
+  }
+}
+
+void RootSet::MarkFromFinalizersOf(mheap::MSpan& span, gc::MarkWorker& worker) {
+  constexpr uint32_t kBatch = 64;
+  uint32_t indices[kBatch];
+  uint32_t found = 0;
+  for (uint32_t first = 0;; first = indices[found - 1] + 1) {
+    found = heap_.FinalizableObjects(span, first, indices, kBatch);
+    for (uint32_t i = 0; i < found; ++i) worker.VisitFieldsOf(span, indices[i]);
+    if (found < kBatch) return;
+  }
 }
 
 }  // namespace tricolor::runtime

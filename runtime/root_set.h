@@ -3,7 +3,9 @@
 //
 // RootSet: what the marker starts from, as jobs that workers claim one by one:
 // the stack of each mutator (unless the heap is exact), each block of Root
-// slots, and each 256 KiB of the registered ranges.
+// slots, each 256 KiB of the registered ranges, the objects whose finalizers
+// are due, and what objects with a finalizer point to: they may have to live on
+// for it, but are not marked for having one.
 //
 // Go counterpart: markroot and its kinds of jobs in mgcmark.go.
 // Ranges: thread-safe. The gc::RootSource: world stopped only.
@@ -17,6 +19,8 @@
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/units.h"
 #include "tricolor/gc/marker.h"
+#include "tricolor/mheap/mheap.h"
+#include "tricolor/runtime/cleanup_queue.h"
 #include "tricolor/runtime/root_table.h"
 #include "tricolor/runtime/stack_scan.h"
 #include "tricolor/runtime/world.h"
@@ -27,8 +31,18 @@ class RootSet final : public gc::RootSource {
  public:
   static constexpr ByteCount kRangeJob{256 << 10};
 
-  RootSet(World& world, RootTable& roots, bool scan_stacks)
-      : world_(world), roots_(roots), scan_stacks_(scan_stacks) {}
+  struct Options {
+    bool scan_stacks = true;
+    bool check_cleanups = false;  // before each cycle
+  };
+
+  RootSet(mheap::MHeap& heap, World& world, RootTable& roots,
+          CleanupQueue& cleanups, const Options& options)
+      : heap_(heap),
+        world_(world),
+        roots_(roots),
+        cleanups_(cleanups),
+        options_(options) {}
 
   // Fatal when empty, or when a range begins there already.
   void AddRange(AddrRange range);
@@ -43,9 +57,17 @@ class RootSet final : public gc::RootSource {
   void MarkRoots(size_t job, gc::MarkWorker& worker) override;
 
  private:
+  // 64-page words of the heap that are one job.
+  static constexpr uint64_t kFinalizerJob = 16;
+
+  void MarkFromFinalizers(uint64_t first_word, gc::MarkWorker& worker);
+  void MarkFromFinalizersOf(mheap::MSpan& span, gc::MarkWorker& worker);
+
+  mheap::MHeap& heap_;
   World& world_;
   RootTable& roots_;
-  const bool scan_stacks_;
+  CleanupQueue& cleanups_;
+  const Options options_;
   std::vector<AddrRange> ranges_ ABSL_GUARDED_BY(roots_.mutex());
 
   // The jobs of the running cycle.
@@ -53,6 +75,7 @@ class RootSet final : public gc::RootSource {
       ABSL_GUARDED_BY(world_.stopped());
   std::vector<const RootBlock*> block_jobs_ ABSL_GUARDED_BY(world_.stopped());
   std::vector<AddrRange> range_jobs_ ABSL_GUARDED_BY(world_.stopped());
+  // And one for due finalizers, and those for objects with finalizers.
 };
 
 }  // namespace tricolor::runtime

@@ -114,8 +114,8 @@ void RootTable::Absorb(RootSlotCache& cache) {
 
 void RootTable::MarkBlock(const RootBlock& block, gc::MarkWorker& worker) {
   for (const RootSlot& slot : block.slots) {
-    const uint64_t word = slot.LoadRelaxed();
-    if (word != 0 && (word & kFreeBit) == 0) worker.Visit(Addr(word).pointer());
+    const Addr target = Get(slot);
+    if (!target.is_null()) worker.Visit(target.pointer());
   }
 }
 
@@ -138,10 +138,8 @@ size_t RootTable::CountUsedLocked() const {
   size_t used = 0;
   for (const RootBlock* b = blocks_; b != nullptr; b = b->next) {
     used += static_cast<size_t>(std::count_if(
-        b->slots, b->slots + RootBlock::kSlots, [](const RootSlot& slot) {
-          const uint64_t word = slot.LoadRelaxed();
-          return word != 0 && (word & kFreeBit) == 0;
-        }));
+        b->slots, b->slots + RootBlock::kSlots,
+        [](const RootSlot& slot) { return !Get(slot).is_null(); }));
   }
   return used;
 }

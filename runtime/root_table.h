@@ -82,6 +82,11 @@ class RootTable {
   size_t block_count() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return block_count_;
   }
+  // What a slot holds; null for a free one.
+  static Addr Get(const RootSlot& slot) {
+    const uint64_t word = slot.LoadRelaxed();
+    return (word & kFreeBit) != 0 ? Addr() : Addr(word);
+  }
   // Marks from the slots of a block.
   static void MarkBlock(const RootBlock& block, gc::MarkWorker& worker);
 

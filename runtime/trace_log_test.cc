@@ -33,7 +33,8 @@ TEST(DebugSettingsTest, ReportsAndIgnoresWhatItDoesNotKnow) {
     EXPECT_FALSE(ParseDebugSettings(text).gctrace) << text;
     EXPECT_EQ(testing::internal::GetCapturedStderr(),
               std::string("tricolor: TRICOLOR_DEBUG: \"") + text +
-                  "\" is ignored (known: gctrace, scavtrace; 0 or 1)\n");
+                  "\" is ignored (known: gctrace, scavtrace, checkcleanups; 0 or "
+                  "1)\n");
   }
   testing::internal::CaptureStderr();
   EXPECT_TRUE(ParseDebugSettings("x=1,gctrace=1").gctrace);

@@ -207,7 +207,8 @@ uint32_t Sweeper::CountLive(ProcessorCache& processor, MSpan& span) {
   Special* dead = heap_.TakeDeadSpecials(span);
   CheckNoZombies(span);
   const uint32_t live = span.CountMarked();
-  Report(dead);
+  // Before the span is published, while the dead objects' memory is untouched.
+  if (dead != nullptr) receiver_.TakeDead(dead);
   CountSwept(processor, span, span.allocated() - live);
   return live;
 }
@@ -223,15 +224,6 @@ void Sweeper::CheckNoZombies(const MSpan& span) const {
     ReportZombie(span,
                  word * 64 + static_cast<uint32_t>(CountTrailingZeros(zombies)),
                  heap_.sweep_gen());
-  }
-}
-
-// Before the span is published, while the dead objects' memory is untouched.
-void Sweeper::Report(Special* special) {
-  while (special != nullptr) {
-    Special* next = special->next;  // the receiver may free the special
-    receiver_.ObjectDied(special);
-    special = next;
   }
 }
 

@@ -106,7 +106,6 @@ class Sweeper final : public mheap::SpanSweeper {
   // number of live slots.
   uint32_t CountLive(mheap::ProcessorCache& processor, mheap::MSpan& span);
   void CheckNoZombies(const mheap::MSpan& span) const;
-  void Report(mheap::Special* dead);
   void CountSwept(mheap::ProcessorCache& processor, const mheap::MSpan& span,
                   uint32_t freed);
 

@@ -22,7 +22,7 @@ using mheap::SpanKind;
 
 class NoReceiver final : public mheap::SpecialReceiver {
  public:
-  void ObjectDied(mheap::Special*) override {}
+  void TakeDead(mheap::Special*) override {}
 };
 
 struct Setup {

@@ -35,9 +35,13 @@ constexpr PageCount kNoPages(0);
 class FakeReceiver final : public mheap::SpecialReceiver {
  public:
   explicit FakeReceiver(mheap::MHeap& heap) : heap_(heap) {}
-  void ObjectDied(Special* special) override {
-    died.emplace_back(special->object_index, special->kind);
-    heap_.FreeSpecial(special);
+  void TakeDead(Special* list) override {
+    while (list != nullptr) {
+      Special* next = list->next;
+      died.emplace_back(list->object_index, list->kind);
+      heap_.FreeSpecial(list);
+      list = next;
+    }
   }
   std::vector<std::pair<uint32_t, SpecialKind>> died;
 

@@ -306,19 +306,28 @@ void Simulation::AttachSpecial() {
   }
 }
 
-void Simulation::ObjectDied(mheap::Special* special) {
-  if (special->kind == mheap::SpecialKind::kCleanup) {
+void Simulation::TakeDead(mheap::Special* list) {
+  while (list != nullptr) {
+    mheap::Special* next = list->next;
+    CheckDue(*list);
+    t_.heap.FreeSpecial(list);
+    list = next;
+  }
+}
+
+void Simulation::CheckDue(const mheap::Special& special) {
+  if (special.kind == mheap::SpecialKind::kCleanup) {
     const auto record = reinterpret_cast<uintptr_t>(
-        static_cast<mheap::CallSpecial*>(special)->record);
+        static_cast<const mheap::CallSpecial&>(special).record);
     TRICOLOR_CHECK(due_cleanups_.erase(record) == 1,
                    "cleanup %zu reported, which was not due", record);
   } else {
-    mheap::WeakSlot* slot = static_cast<mheap::WeakSpecial*>(special)->slot;
+    mheap::WeakSlot* slot =
+        static_cast<const mheap::WeakSpecial&>(special).slot;
     TRICOLOR_CHECK(
         due_weak_.erase(slot) == 1 && slot->serial.LoadAcquire() == 0,
         "weak handle reported that was not due, or is alive");
   }
-  t_.heap.FreeSpecial(special);
 }
 
 // ---- Processors.

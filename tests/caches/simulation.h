@@ -69,7 +69,9 @@ class Simulation final : private mcache::AllocationObserver,
 
   // mcache::AllocationObserver, mheap::SpecialReceiver:
   void HeapLiveChanged(int64_t bytes) override { heap_live_ += bytes; }
-  void ObjectDied(mheap::Special* special) override;
+  void TakeDead(mheap::Special* list) override;
+
+  void CheckDue(const mheap::Special& special);
 
   // Operations.
   void Allocate();

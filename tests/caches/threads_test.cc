@@ -74,7 +74,7 @@ class NoObserver final : public mcache::AllocationObserver {
 
 class NoReceiver final : public mheap::SpecialReceiver {
  public:
-  void ObjectDied(mheap::Special*) override {}
+  void TakeDead(mheap::Special*) override {}
 };
 
 struct Processor {

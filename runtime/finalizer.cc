@@ -1,0 +1,64 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tricolor/runtime/finalizer.h"
+
+#include <memory>
+#include <utility>
+
+#include "tricolor/base/check.h"
+#include "tricolor/base/units.h"
+#include "tricolor/mcache/mcache.h"
+#include "tricolor/mheap/size_classes.h"
+#include "tricolor/mheap/span_class.h"
+#include "tricolor/runtime/cleanup_queue.h"
+#include "tricolor/runtime/heap_core.h"
+#include "tricolor/runtime/heap_registry.h"
+
+namespace tricolor::runtime {
+namespace {
+
+HeapCore& HeapOf(const void* object) {
+  HeapCore* core = HeapRegistry::Find(object);
+  TRICOLOR_CHECK(core != nullptr, "a finalizer of %p, which lies in no heap",
+                 object);
+  return *core;
+}
+
+// The blocks of tiny objects cannot be told from other objects of their class,
+// nor a tiny object from one that has a slot of that class to itself.
+void CheckNotTiny(const mheap::MSpan& span, const void* object, size_t size) {
+  constexpr mheap::SpanClass kBlocks(
+      mheap::SizeClassFor(mcache::MCache::kTinySize), mheap::SpanKind::kNoScan);
+  TRICOLOR_CHECK(
+      size >= mcache::MCache::kTinySize || span.span_class() != kBlocks,
+      "a finalizer of %p, %zu bytes without pointers that may share a block "
+      "with other objects; expected %zu bytes or more",
+      object, size, mcache::MCache::kTinySize);
+}
+
+}  // namespace
+
+bool SetFinalizerCall(const void* object, size_t object_size,
+                      std::unique_ptr<CleanupCall> call) {
+  HeapCore& core = HeapOf(object);
+  if (call == nullptr) return false;
+  core.PrepareForCall(object, "finalizer", *call);
+  bool set = false;
+  core.WithSweptSpan(object, [&](mheap::MSpan& span) {
+    CheckNotTiny(span, object, object_size);
+    set = core.cleanups().SetFinalizer(span, object, std::move(call));
+  });
+  return set;
+}
+
+bool ClearFinalizerOf(const void* object) {
+  HeapCore& core = HeapOf(object);
+  bool cleared = false;
+  core.WithSweptSpan(object, [&](mheap::MSpan& span) {
+    cleared = core.cleanups().ClearFinalizer(span, object);
+  });
+  return cleared;
+}
+
+}  // namespace tricolor::runtime
