@@ -4,14 +4,25 @@
 #include "tricolor/runtime/weak.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <mutex>
+#include <optional>
 #include <thread>
+#include <type_traits>
+#include <unordered_set>
 #include <vector>
 
+#include "absl/hash/hash.h"
 #include "gtest/gtest.h"
+#include "tricolor/mheap/processor_cache.h"
 #include "tricolor/runtime/heap.h"
+#include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/runtime_testing.h"
+#include "tricolor/runtime/survival.h"
 
 namespace tricolor::runtime {
 namespace {
@@ -151,6 +162,169 @@ TEST(WeakTest, WorksOnThreadsThatAreNotAttached) {
   root = nullptr;
   heap.Collect();
   OnOtherThread([&] { EXPECT_TRUE(weak.expired()); });
+}
+
+// ---- Conversions.
+
+struct Animal {
+  uint64_t legs = 4;
+};
+struct Tagged {
+  uint64_t tag = 5;
+};
+struct Dog : Tagged, Animal {
+  uint64_t tricks = 1;
+};
+struct Shared : virtual Animal {};
+
+TEST(WeakTest, ConvertsToBaseConstAndVoidEvenWhenTheObjectIsDead) {
+  Heap heap(ExactOptions());
+  Mutator mutator(heap);
+  Root<Dog> root(mutator, mutator.New<Dog>());
+  const Weak<Dog> dog(root.get());
+  const Weak<Animal> animal = dog;
+  EXPECT_EQ(animal.Get(), static_cast<Animal*>(root.get()));
+  EXPECT_NE(static_cast<void*>(animal.Get()), static_cast<void*>(dog.Get()));
+  EXPECT_EQ(animal.Get()->legs, 4U);
+  const Weak<const Animal> constant = animal;
+  const Weak<const void> any = dog;
+  EXPECT_EQ(any.Get(), root.get());
+  const Weak<Animal> made(static_cast<Animal*>(root.get()));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(made, animal);
+    EXPECT_EQ(animal, dog);
+    EXPECT_EQ(dog, animal);
+    EXPECT_EQ(constant, dog);
+    EXPECT_EQ(Weak<Animal>(dog), made);
+    EXPECT_NE(Weak<const void>(animal), any);  // another place in the object
+    root = nullptr;
+    heap.Collect();
+    EXPECT_EQ(animal.Get(), nullptr);
+  }
+  Weak<Animal> assigned;
+  assigned = dog;
+  EXPECT_EQ(assigned, made);
+  assigned = Weak<Dog>();
+  EXPECT_EQ(assigned, Weak<Animal>());
+}
+
+static_assert(std::is_convertible_v<Weak<Dog>, Weak<Animal>>);
+static_assert(std::is_convertible_v<Weak<Dog>, Weak<const void>>);
+static_assert(!std::is_constructible_v<Weak<Dog>, Weak<Animal>>);
+static_assert(!std::is_constructible_v<Weak<Dog>, Weak<const Dog>>);
+static_assert(!std::is_constructible_v<Weak<Animal>, Weak<Shared>>);
+static_assert(std::is_constructible_v<Weak<Animal>, Shared*>);
+
+TEST(WeakTest, EqualOnesHaveTheSameHash) {
+  Heap heap(ExactOptions());
+  Mutator mutator(heap);
+  std::unordered_set<Weak<Animal>> set;
+  std::unordered_set<size_t> hashes;
+  Root<Dog> kept(mutator, mutator.New<Dog>());
+  const Weak<Animal> weak = Weak<Dog>(kept.get());
+  for (int i = 0; i < 1000; ++i) {
+    Weak<Animal> other = Weak<Dog>(mutator.New<Dog>());
+    set.insert(other);
+    hashes.insert(std::hash<Weak<Animal>>()(other));
+  }
+  set.insert(weak);
+  EXPECT_EQ(set.size(), 1001U);
+  EXPECT_GT(hashes.size(), 990U);
+  EXPECT_EQ(absl::HashOf(weak), absl::HashOf(Weak<Animal>(kept.get())));
+  kept = nullptr;
+  heap.Collect();
+  EXPECT_EQ(set.count(weak), 1U);
+  EXPECT_EQ(set.size(), 1001U);
+}
+
+// ---- At any moment of the sweep.
+
+// A manual span, which has no mark bits, with a generation that looks like that
+// of a heap span that has not been swept: what Get finds when the object's
+// pages were freed and reused after it had read the serial.
+TEST(WeakTest, PagesThatAreNoLongerTheObjectsSayNothing) {
+  Heap heap(ExactOptions());
+  mheap::MHeap& pages = heap.core().mheap();
+  mheap::ProcessorCache processor;
+  pages.AttachProcessor(processor);
+  mheap::MSpan* span = pages.AllocManual(processor, PageCount(1));
+  const uint32_t sg = pages.sweep_gen();
+  for (const uint32_t gen : {sg - 2, sg + 1, sg - 1}) {
+    span->set_sweep_gen(gen);
+    EXPECT_EQ(SurvivedLastCycle(pages, span->base()), std::nullopt);
+  }
+  span->set_sweep_gen(sg);
+  EXPECT_EQ(SurvivedLastCycle(pages, span->base()), true);
+
+  // Get waits for the serial to go.
+  span->set_sweep_gen(sg - 2);
+  mheap::WeakSlot slot;
+  slot.heap = &heap.core();
+  slot.target.StoreRelaxed(span->base().value());
+  slot.serial.StoreRelease(77);
+  std::thread reader([&slot] { EXPECT_EQ(GetWeak({&slot, 77, 0}), nullptr); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  slot.serial.StoreRelease(0);
+  reader.join();
+  pages.FreeManual(processor, span);
+  pages.ReleaseProcessor(processor);
+}
+
+// Threads ask for each other's weak pointers, whose objects die, are swept and
+// make room for others meanwhile: what Get gives is the object that the weak
+// pointer was made of.
+TEST(WeakTest, ThreadsNeverTakeOneObjectForAnother) {
+  HeapOptions options = QuietOptions();
+  options.gc_percent = 100;
+  options.min_heap_bytes = 256 << 10;
+  Heap heap(options);
+  constexpr size_t kCells = 32;
+  struct Cell {
+    std::mutex mutex;
+    Weak<Node> weak;
+    uint64_t id = 0;
+  };
+  std::vector<Cell> cells(kCells);
+  std::atomic<uint64_t> last_id{0};
+  std::atomic<uint64_t> found_alive{0};
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      Mutator mutator(heap);
+      Random random(t);
+      Root<Node> kept[8];
+      for (int i = 0; i < 10000; ++i) {
+        Cell& cell = cells[random.Below(kCells)];
+        Weak<Node> weak;
+        uint64_t id = 0;
+        {
+          std::lock_guard<std::mutex> lock(cell.mutex);  // no allocation in it
+          weak = cell.weak;
+          id = cell.id;
+        }
+        if (Node* node = weak.Get()) {
+          ASSERT_TRUE(node->intact());
+          ASSERT_EQ(node->value, id);
+          ++found_alive;
+          if (random.Below(4) == 0) kept[random.Below(8)] = node;
+        }
+        Node* fresh = mutator.New<Node>(++last_id);
+        const Weak<Node> fresh_weak(fresh);
+        id = fresh->value;
+        if (random.Below(3) == 0) kept[random.Below(8)] = fresh;
+        {
+          std::lock_guard<std::mutex> lock(cell.mutex);
+          cell.weak = fresh_weak;
+          cell.id = id;
+        }
+        mutator.New<Leaf>();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(found_alive, 0U);
+  EXPECT_GT(heap.ReadMemStats().num_gc, 3U);
+  heap.CheckInvariants();
 }
 
 // Threads read weak pointers to objects that die and are swept meanwhile, in
