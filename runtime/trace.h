@@ -15,7 +15,8 @@
 //     int value_;
 //   };
 //
-// In a class template, Type is the injected class name. All at compile time.
+// In a class template, Type is the injected class name. Not for local classes,
+// nor for Weak fields: see docs/runtime.md, "limits".
 
 #ifndef TRICOLOR_RUNTIME_TRACE_H_
 #define TRICOLOR_RUNTIME_TRACE_H_
