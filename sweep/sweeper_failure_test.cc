@@ -31,7 +31,7 @@ constexpr ByteCount kPiece{512};
 
 class NoSpecials final : public mheap::SpecialReceiver {
  public:
-  void ObjectDied(Special*) override { Fatal("no specials are expected"); }
+  void TakeDead(Special*) override { Fatal("no specials are expected"); }
 };
 
 class SweeperFailureTest : public testing::Test {
