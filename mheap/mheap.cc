@@ -31,6 +31,8 @@ MHeap::MHeap(OsMemory& os, const MHeapOptions& options)
       metadata_(os),
       span_set_blocks_(metadata_),
       mark_bit_arenas_(metadata_),
+      huge_chunks_(metadata_, options.huge_pages_from,
+                   options.split_huge_pages),
       span_structures_(metadata_),
       weak_specials_(metadata_),
       call_specials_(metadata_),
@@ -75,6 +77,7 @@ bool MHeap::TryReserve(ByteCount size) {
     os_.Free({base, base + size});
     return false;
   }
+  huge_chunks_.Init(size / kChunkBytes);
   base_ = base;
   reserved_ = size;
   spans_ = tables.spans.data();
@@ -99,7 +102,14 @@ bool MHeap::Grow(PageCount pages, PageCount alignment) {
   if (!CommitTables(grown, step.value())) return false;
   if (mapped_ < limit) {
     if (!os_.Map({base_ + mapped_, base_ + limit})) return false;
-    AdviseHugePages(mapped_, limit);
+    // Marking jumps between pages at random, and a miss in the TLB costs about
+    // as much as one in the cache (docs/mheap.md, "Huge pages").
+    const AddrRange last = ChunkAt(ChunkIndex(base_ + limit - ByteCount(1)));
+    if (huge_chunks_.Wants(ChunkIndex(last.base))) {
+      const uint64_t first =
+          std::max(huge_chunks_.first(), mapped_ / kChunkBytes);
+      os_.HugePage({ChunkAt(first).base, last.limit});
+    }
     mapped_ = limit;
   }
   if (!pages_->Grow(end, step)) return false;
@@ -108,13 +118,6 @@ bool MHeap::Grow(PageCount pages, PageCount alignment) {
   // Contains(a) must not be true before the tables are there.
   grown_bytes_.StoreRelease(limit.value());
   return true;
-}
-
-// Marking jumps between pages at random, and a miss in the TLB costs about as
-// much as one in the cache (docs/mheap.md, "Huge pages"). By whole chunks: the
-// part of one that lies beyond huge_pages_from counts for all of it.
-void MHeap::AdviseHugePages(ByteCount from, ByteCount to) {
-  if (to > options_.huge_pages_from) os_.HugePage({base_ + from, base_ + to});
 }
 
 // By whole arenas, which makes it a look at a few bits in most calls.

@@ -31,8 +31,11 @@
 #include "tricolor/base/os_memory.h"
 #include "tricolor/base/persistent_alloc.h"
 #include "tricolor/base/units.h"
+#include "tricolor/mheap/arena_table.h"
 #include "tricolor/mheap/heap_stats.h"
+#include "tricolor/mheap/huge_chunks.h"
 #include "tricolor/mheap/mark_bits.h"
+#include "tricolor/mheap/mheap_options.h"
 #include "tricolor/mheap/mspan.h"
 #include "tricolor/mheap/page_info.h"
 #include "tricolor/mheap/processor_cache.h"
@@ -47,23 +50,6 @@
 #include "tricolor/pagealloc/scavenge_candidate.h"
 
 namespace tricolor::mheap {
-
-inline constexpr ByteCount kArenaSize{64 << 20};
-inline constexpr PageCount kArenaPages = PagesIn(kArenaSize);
-
-struct MHeapOptions {
-  // Address space to reserve, rounded up to whole arenas; halved until the OS
-  // grants it, down to one arena.
-  ByteCount reservation{uint64_t{1} << 40};
-  // Most bytes that may be mapped for spans; growth beyond fails.
-  ByteCount max_mapped{UINT64_MAX};
-  // The part of the heap beyond its first so many bytes asks for huge pages; a
-  // heap that stays smaller holds no more memory than it touches. The greatest
-  // value: never.
-  ByteCount huge_pages_from{32 << 20};
-  // Off: every AllocSpan and FreeSpan takes the lock (for comparison).
-  bool use_processor_caches = true;
-};
 
 class ABSL_CACHELINE_ALIGNED MHeap {
  public:
@@ -235,6 +221,9 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // At the end of marking: chunks that were dense count as such for one more
   // generation.
   void NextScavengeGeneration();
+  // Asks for huge pages again where a part was given back, and all is in use
+  // again; returns for how many chunks. After the sweep of a cycle.
+  uint64_t JoinDenseChunks();
   ScavengeTotals scavenge_totals() const { return scavenge_.totals(); }
 
   // ---- Shared resources of the floors above.
@@ -260,16 +249,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   friend class MHeapTestPeer;
   class Checker;  // mheap_check.cc
 
-  static constexpr uint64_t kArenaWords = kArenaPages.value() / 64;
-
-  // One bit for each page of an arena; see the accessors above.
-  struct ABSL_CACHELINE_ALIGNED ArenaTable {
-    Atomic<uint64_t> in_use[kArenaWords];
-    Atomic<uint64_t> marks[kArenaWords];
-    Atomic<uint64_t> specials[kArenaWords];
-    // Bytes from the arena's base; nothing from there on has been handed out.
-    Atomic<uint64_t> zeroed_base;
-  };
+  static constexpr uint64_t kArenaWords = ArenaTable::kWords;
 
   // All that depends on how much the OS lets us reserve.
   struct Tables {
@@ -307,8 +287,6 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // mheap.cc
   [[nodiscard]] bool TryReserve(ByteCount size) ABSL_LOCKS_EXCLUDED(lock_);
   [[nodiscard]] bool Grow(PageCount pages, PageCount alignment)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void AdviseHugePages(ByteCount from, ByteCount to)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   [[nodiscard]] bool CommitTables(uint64_t offset, uint64_t bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -356,6 +334,12 @@ class ABSL_CACHELINE_ALIGNED MHeap {
                     ScavengeReason reason) ABSL_LOCKS_EXCLUDED(lock_);
   ByteCount ReleaseOne(ByteCount max, pagealloc::ScavengeMode mode)
       ABSL_LOCKS_EXCLUDED(lock_);
+  HugePageAdvice AdviceFor(AddrRange candidate)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  uint64_t ChunkIndex(Addr a) const {
+    return (a - base_) / pagealloc::kChunkBytes;
+  }
+  AddrRange ChunkAt(uint64_t index) const;
 
   // special.cc
   void CheckSpecialTarget(const MSpan& span, uint32_t object_index) const;
@@ -388,6 +372,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   mutable Mutex lock_{LockRank::kHeap};
   std::optional<Tables> tables_ ABSL_GUARDED_BY(lock_);
   std::optional<pagealloc::PageAlloc> pages_ ABSL_GUARDED_BY(lock_);
+  HugeChunks huge_chunks_ ABSL_GUARDED_BY(lock_);
   FixedAlloc<MSpan> span_structures_ ABSL_GUARDED_BY(lock_);
   // Bytes from base_ that have been mapped; beyond grown_bytes_ when growth
   // failed half-way.

@@ -185,6 +185,7 @@ class MHeap::Checker {
     const uint64_t free = heap_.pages_->free_pages().value();
     const uint64_t released =
         heap_.pages_->scavenged_pages().value() + cached_scavenged;
+    heap_.huge_chunks_.CheckInvariants();
     Equal("pages in use", heap_.pages_in_use().value(), heap_pages_);
     Equal("heap span bytes", Unsigned(stats.heap_span_bytes),
           heap_pages_ * kPageSize);

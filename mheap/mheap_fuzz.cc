@@ -25,6 +25,7 @@ MHeapTesterOptions OptionsFor(uint8_t choice) {
   if ((choice & 2) != 0) options.heap.max_mapped = ByteCount(8 << 20);
   options.os.page_size = ByteCount(uint64_t{4 << 10} << ((choice >> 2) & 3));
   options.os.unused_memory_is_zero = (choice & 16) == 0;
+  if ((choice & 64) != 0) options.heap.huge_pages_from = ByteCount(0);
   return options;
 }
 

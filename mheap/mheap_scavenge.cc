@@ -15,6 +15,13 @@ namespace tricolor::mheap {
 using pagealloc::kChunkBytes;
 using pagealloc::ScavengeMode;
 
+namespace {
+
+constexpr PageCount kChunkPageCount = PagesIn(kChunkBytes);
+constexpr PageCount kDensePages{pagealloc::ChunkOccupancy::kDensePages};
+
+}  // namespace
+
 ByteCount MHeap::Scavenge(ByteCount goal) {
   return Release(goal, ScavengeMode::kForce, ScavengeReason::kForced);
 }
@@ -76,12 +83,19 @@ ByteCount MHeap::Release(ByteCount goal, ScavengeMode mode,
 // does not find them, and another scavenger takes others.
 ByteCount MHeap::ReleaseOne(ByteCount max, ScavengeMode mode) {
   AddrRange candidate;
+  auto advice = HugePageAdvice::kNone;
   {
     MutexLock lock(lock_);
     candidate = pages_->TakeScavengeCandidate(max, mode);
+    if (candidate.empty()) return ByteCount(0);
+    advice = AdviceFor(candidate);
   }
-  if (candidate.empty()) return ByteCount(0);
+  const uint64_t chunk = ChunkIndex(candidate.base);
+  // Before it has holes that the OS could fill.
+  if (advice == HugePageAdvice::kSmall) os_.NoHugePage(ChunkAt(chunk));
   const bool ok = os_.Unused(candidate);
+  const bool join = ok && advice == HugePageAdvice::kHuge;
+  if (join) os_.HugePage(ChunkAt(chunk));
   // Pages that were committed and never handed out lose their zeros, too.
   if (!os_.unused_memory_is_zero()) NoteDirty(candidate);
   MutexLock lock(lock_);
@@ -89,7 +103,43 @@ ByteCount MHeap::ReleaseOne(ByteCount max, ScavengeMode mode) {
   if (!ok) return ByteCount(0);
   other_stats_.released_bytes += static_cast<int64_t>(candidate.size().value());
   ready_bytes_.FetchSubRelaxed(candidate.size().value());
+  // Another scavenger may have done so meanwhile.
+  if (join && huge_chunks_.IsSplit(chunk)) huge_chunks_.Join(chunk);
   return candidate.size();
+}
+
+// ---- Huge pages. Advice for one chunk may reach the OS in another order than
+// it was decided on; the chunk is then as the OS likes it until something else
+// becomes of it.
+
+AddrRange MHeap::ChunkAt(uint64_t index) const {
+  const Addr base = base_ + kChunkBytes * index;
+  return {base, base + kChunkBytes};
+}
+
+HugePageAdvice MHeap::AdviceFor(AddrRange candidate) {
+  // It lies within one chunk, and its own pages count as in use.
+  const PageCount pages = PagesIn(candidate.size());
+  const bool empty =
+      pages_->used_in_chunk(candidate.base) == pages &&
+      pages_->scavenged_in_chunk(candidate.base) + pages == kChunkPageCount;
+  return huge_chunks_.BeforeRelease(ChunkIndex(candidate.base), empty);
+}
+
+uint64_t MHeap::JoinDenseChunks() {
+  uint64_t joined = 0;
+  for (uint64_t chunk = 0;; ++chunk) {
+    {
+      MutexLock lock(lock_);
+      chunk = huge_chunks_.NextSplit(chunk);
+      if (chunk == HugeChunks::kNone) return joined;
+      const Addr base = ChunkAt(chunk).base;
+      if (pages_->used_in_chunk(base) < kDensePages) continue;
+      huge_chunks_.Join(chunk);
+    }
+    os_.HugePage(ChunkAt(chunk));
+    ++joined;
+  }
 }
 
 }  // namespace tricolor::mheap

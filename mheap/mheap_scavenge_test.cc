@@ -58,6 +58,49 @@ class MHeapScavengeTest : public testing::Test {
   TestHeap t_;
 };
 
+// All chunks are of huge pages.
+class MHeapHugePagesTest : public testing::Test {
+ protected:
+  static MHeapOptions Options() {
+    MHeapOptions options = SmallHeapOptions();
+    options.huge_pages_from = ByteCount(0);
+    return options;
+  }
+  // Fills `chunks` chunks with spans of 16 pages; the last `drop` spans of each
+  // are freed.
+  void Fill(int chunks, int drop) {
+    constexpr int kSpans = 32;
+    for (int i = 0; i < chunks * kSpans; ++i) {
+      spans_.push_back(
+          t_.heap.AllocSpan(t_.processor, PageCount(16), LargeClass()));
+      ASSERT_NE(spans_.back(), nullptr);
+    }
+    Drop(drop);
+  }
+  void Drop(int drop) {
+    for (MSpan*& span : spans_) {
+      const uint64_t page =
+          PagesIn(span->base() - t_.heap.base()).value() % 512;
+      if (page + 16 * static_cast<uint64_t>(drop) < 512) continue;
+      t_.heap.FreeSpan(t_.processor, span);
+      span = nullptr;
+    }
+    std::erase(spans_, nullptr);
+  }
+  void TearDown() override {
+    for (MSpan* span : spans_) t_.heap.FreeSpan(t_.processor, span);
+  }
+  void PassGenerations() {
+    t_.heap.NextScavengeGeneration();
+    t_.heap.NextScavengeGeneration();
+  }
+  uint64_t asked() const { return t_.os.calls(OsCall::kHugePage); }
+  uint64_t refused() const { return t_.os.calls(OsCall::kNoHugePage); }
+
+  TestHeap t_{Options()};
+  std::vector<MSpan*> spans_;
+};
+
 TEST_F(MHeapScavengeTest, WithoutGoalsTheBackgroundDoesNothing) {
   FreeAll(AllocMany(8, kOneMiB));
   PassGenerations();
@@ -241,6 +284,95 @@ TEST_F(MHeapScavengeTest, TotalsSayWhatWasReleasedWhy) {
   EXPECT_EQ(totals.assist, at_once);
   EXPECT_EQ(totals.forced, forced);
   EXPECT_EQ(t_.heap.ready(), MiB(32) - background - at_once - forced);
+}
+
+TEST_F(MHeapHugePagesTest, TheBackgroundLeavesDenseChunksWhole) {
+  Fill(4, 1);  // 496 of 512 pages stay in use
+  PassGenerations();
+  t_.heap.SetScavengeGoals({.retained = ByteCount(0)});
+  EXPECT_EQ(t_.heap.ScavengeInBackground(MiB(16)), ByteCount(0));
+  EXPECT_EQ(t_.os.calls(OsCall::kUnused), 0u);
+  EXPECT_EQ(refused(), 0u);
+  // Not so who asks for it.
+  EXPECT_EQ(t_.heap.Scavenge(MiB(16)), BytesOf(PageCount(4 * 16)));
+  EXPECT_EQ(refused(), 4u);
+}
+
+TEST_F(MHeapHugePagesTest, ChunksThatWereDenseHaveOneGenerationOfGrace) {
+  Fill(2, 0);
+  t_.heap.NextScavengeGeneration();
+  Drop(4);
+  t_.heap.SetScavengeGoals({.retained = ByteCount(0)});
+  EXPECT_EQ(t_.heap.ScavengeInBackground(MiB(16)), ByteCount(0));
+  t_.heap.NextScavengeGeneration();
+  EXPECT_EQ(t_.heap.ScavengeInBackground(MiB(16)),
+            BytesOf(PageCount(2 * 4 * 16)));
+  EXPECT_EQ(refused(), 2u);
+}
+
+TEST_F(MHeapHugePagesTest, AChunkIsSplitOnceAndJoinedWhenItIsDense) {
+  Fill(3, 8);
+  const uint64_t at_growth = asked();
+  EXPECT_EQ(at_growth, 3u);
+  t_.heap.Scavenge(ByteCount(64 << 10));
+  t_.heap.Scavenge(ByteCount(64 << 10));
+  EXPECT_EQ(refused(), 1u);
+  t_.heap.Scavenge(MiB(16));
+  EXPECT_EQ(refused(), 3u);
+  t_.heap.CheckInvariants();
+  // Sparse: they stay as they are.
+  EXPECT_EQ(t_.heap.JoinDenseChunks(), 0u);
+  EXPECT_EQ(asked(), at_growth);
+  Fill(1, 0);  // the holes, three times 8, and a part of a new chunk
+  t_.heap.CheckInvariants();
+  EXPECT_EQ(t_.heap.JoinDenseChunks(), 3u);
+  EXPECT_EQ(t_.heap.JoinDenseChunks(), 0u);
+  t_.heap.CheckInvariants();
+}
+
+TEST_F(MHeapHugePagesTest, AChunkThatIsGivenBackAsAWholeIsNotSplit) {
+  Fill(3, 32);
+  EXPECT_TRUE(spans_.empty());
+  EXPECT_EQ(t_.heap.Scavenge(MiB(12)), MiB(12));
+  EXPECT_EQ(refused(), 0u);
+  EXPECT_EQ(asked(), 3u);
+}
+
+TEST_F(MHeapHugePagesTest, AChunkIsJoinedWithItsLastPart) {
+  Fill(1, 32);
+  for (int i = 1; t_.heap.ready() != ByteCount(0); ++i) {
+    t_.heap.Scavenge(ByteCount(64 << 10));
+    EXPECT_EQ(refused(), 1u);
+    EXPECT_EQ(asked(), t_.heap.ready() == ByteCount(0) ? 2u : 1u) << i;
+    t_.heap.CheckInvariants();
+  }
+  // From the start again.
+  Fill(1, 16);
+  t_.heap.Scavenge(MiB(1));
+  EXPECT_EQ(refused(), 2u);
+}
+
+// Refused, the last part is still there, and the chunk stays split.
+TEST_F(MHeapHugePagesTest, ARefusalLeavesTheChunkSplit) {
+  Fill(1, 32);
+  t_.heap.Scavenge(MiB(2));
+  t_.os.FailOnly(OsCall::kUnused);
+  t_.os.FailAfter(1);
+  EXPECT_EQ(t_.heap.Scavenge(MiB(2)), ByteCount(0));
+  EXPECT_EQ(asked(), 1u);
+  EXPECT_EQ(t_.heap.Scavenge(MiB(2)), MiB(2));
+  EXPECT_EQ(asked(), 2u);
+}
+
+TEST(MHeapHugePagesOptionTest, ChunksNeedNotBeSplit) {
+  MHeapOptions options = SmallHeapOptions();
+  options.huge_pages_from = ByteCount(0);
+  options.split_huge_pages = false;
+  TestHeap t(options);
+  MSpan* span = t.heap.AllocSpan(t.processor, PageCount(512), LargeClass());
+  t.heap.FreeSpan(t.processor, span);
+  t.heap.Scavenge(MiB(1));
+  EXPECT_EQ(t.os.calls(OsCall::kNoHugePage), 0u);
 }
 
 // The k-th call of the OS refuses: what is released and counted agrees, and the

@@ -56,8 +56,7 @@ void MHeapTester::Step(uint64_t word) {
     case 13:
       return Sweep(word);
     case 14:
-      heap_.Scavenge(BytesOf(PageCount(Choose(word, 2000))));
-      return;
+      return Scavenge(word);
     default:
       return ChangeProcessor(word);
   }
@@ -218,6 +217,74 @@ void MHeapTester::SweepOne(uint64_t word) {
   Fill(live);
 }
 
+// Whatever it does, it gives back what it says, and no more than what it was
+// asked for and the unit of the OS: a huge page.
+void MHeapTester::Scavenge(uint64_t word) {
+  const ByteCount bytes = BytesOf(PageCount(Choose(word, 2000)));
+  const ByteCount before = heap_.ready();
+  const ByteCount excess = heap_.ScavengeExcess();
+  ByteCount most = bytes;
+  ByteCount released;
+  switch (Choose(word, 8)) {
+    case 0:
+      return SetScavengeGoals(bytes, word);
+    case 1:
+      heap_.NextScavengeGeneration();
+      return;
+    case 2:
+      heap_.JoinDenseChunks();
+      return;
+    case 3:
+      most = excess;
+      released = heap_.ScavengeToLimit(Choose(word, 2) != 0);
+      break;
+    case 4:
+      released = heap_.Scavenge(bytes);
+      break;
+    default:
+      most = std::min(bytes, excess);
+      released = heap_.ScavengeInBackground(bytes);
+  }
+  TRICOLOR_CHECK(
+      heap_.ready() + released == before &&
+          (most == ByteCount(0) ? released == most
+                                : released < most + os_.huge_page_size()),
+      "%llu bytes said to be released of %llu wanted: ready before %llu, after "
+      "%llu",
+      static_cast<unsigned long long>(released.value()),
+      static_cast<unsigned long long>(most.value()),
+      static_cast<unsigned long long>(before.value()),
+      static_cast<unsigned long long>(heap_.ready().value()));
+}
+
+// Near what there is, so that they matter; or none.
+void MHeapTester::SetScavengeGoals(ByteCount bytes, uint64_t word) {
+  ScavengeGoals goals;
+  const ByteCount metadata = heap_.metadata().bytes_from_os();
+  if (Choose(word, 4) != 0) goals.retained = bytes;
+  if (Choose(word, 4) != 0)
+    goals.limit = bytes * (Choose(word, 3) + 1) + metadata;
+  heap_.SetScavengeGoals(goals);
+}
+
+// All memory of the heap's pages is Ready or Prepared, and no more of it Ready
+// than what the heap says it holds, but for OS pages that are larger than its
+// own and were scavenged in part, and for runs of which a part had been
+// scavenged when the OS refused to commit them: they are declared scavenged as
+// a whole.
+void MHeapTester::CheckReady() const {
+  ByteCount ready;
+  const ByteCount page = BytesOf(PageCount(1));
+  for (Addr a = heap_.base(); a < heap_.base() + heap_.grown(); a += page) {
+    if (os_.StateOf(a) == OsState::kReady) ready += page;
+  }
+  const bool exact = os_.page_size() <= page && os_.failures() == 0;
+  TRICOLOR_CHECK(exact ? ready == heap_.ready() : ready >= heap_.ready(),
+                 "the heap says that it holds %llu bytes, the OS %llu",
+                 static_cast<unsigned long long>(heap_.ready().value()),
+                 static_cast<unsigned long long>(ready.value()));
+}
+
 void MHeapTester::ChangeProcessor(uint64_t word) {
   ProcessorCache& p = processor(Choose(word, kProcessors));
   if (Choose(word, 4) != 0) {
@@ -249,6 +316,7 @@ void MHeapTester::Check() const {
       static_cast<unsigned long long>(heap_pages),
       static_cast<unsigned long long>(heap_.pages_in_use().value()),
       static_cast<long long>(heap_spans));
+  CheckReady();
   heap_.CheckInvariants();
 }
 

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Operations on a page heap, each beside a plain model of it, for random tests
-// and fuzzing: a list of the live spans, what is written into their pages, and
-// which pages have been scavenged matters to nobody. After each operation the
-// model must agree with what the heap says; a disagreement is fatal.
+// and fuzzing: a list of the live spans, and what is written into their pages.
+// How much memory the heap holds is what the fake OS says. After each operation
+// the model must agree with what the heap says; a disagreement is fatal.
 //
 // Thread-compatible.
 
@@ -61,6 +61,9 @@ class MHeapTester {
   void Sweep(uint64_t word);
   void SweepOne(uint64_t word);
   void Cycle(uint64_t word);
+  void Scavenge(uint64_t word);
+  void SetScavengeGoals(ByteCount bytes, uint64_t word);
+  void CheckReady() const;
   void ChangeProcessor(uint64_t word);
 
   void Add(MSpan* span, PageCount pages, PageCount alignment, bool manual);

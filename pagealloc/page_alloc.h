@@ -104,6 +104,10 @@ class PageAlloc {
   PageCount scavenged_pages() const { return PageCount(scavenged_pages_); }
   // All pages ever added.
   PageCount total_pages() const { return PageCount(total_pages_); }
+  // Pages of the added chunk with `a` that are in use, in caches or taken for
+  // scavenging; and free ones that are scavenged. Reads 16 words.
+  PageCount used_in_chunk(Addr a) const;
+  PageCount scavenged_in_chunk(Addr a) const;
   // What has been added, as sorted ranges that do not touch.
   const AddrRanges& in_use() const { return in_use_; }
   // Memory that the tables have obtained from the OS.

@@ -53,6 +53,18 @@ ScavengeGranularity PageAlloc::Granularity() const {
           static_cast<uint32_t>(PagesIn(os_.huge_page_size()).value())};
 }
 
+PageCount PageAlloc::used_in_chunk(Addr a) const {
+  return PageCount(
+      chunks_[PageNumber(a) >> kLogChunkPages].used().PopcountRange(
+          0, kChunkPages));
+}
+
+PageCount PageAlloc::scavenged_in_chunk(Addr a) const {
+  return PageCount(
+      chunks_[PageNumber(a) >> kLogChunkPages].scavenged().PopcountRange(
+          0, kChunkPages));
+}
+
 // Goes down chunk by chunk from where the index says.
 AddrRange PageAlloc::FindCandidate(uint32_t max_pages, ScavengeMode mode) {
   const ScavengeGranularity granularity = Granularity();

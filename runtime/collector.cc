@@ -233,6 +233,7 @@ void Collector::GoalsChanged() {
 // limit itself goes back at once. Without it, all that is beyond the limit's
 // target does.
 void Collector::ReturnMemory() {
+  parts_.heap.JoinDenseChunks();
   const bool in_background =
       options_.background_scavenge &&
       (parts_.heap.ScavengeExcess() == ByteCount(0) || scavenger_.Wake());

@@ -74,7 +74,8 @@ absl::StatusOr<std::unique_ptr<HeapCore>> HeapCore::Create(
       os, mheap::MHeapOptions{
               .reservation = ByteCount(options.reservation_bytes),
               .max_mapped = ByteCount(RoundedUp(options.max_heap_bytes)),
-              .huge_pages_from = ByteCount(options.huge_pages_from_bytes)});
+              .huge_pages_from = ByteCount(options.huge_pages_from_bytes),
+              .split_huge_pages = options.split_huge_pages});
   if (!mheap->Init()) {
     return absl::ResourceExhaustedError(
         "the system refuses address space for a heap");

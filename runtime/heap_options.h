@@ -36,6 +36,10 @@ struct HeapOptions {
   // pages, from which marking a large heap gains much. The greatest value:
   // never.
   size_t huge_pages_from_bytes = size_t{32} << 20;
+  // Whether a part of such memory (by 4 MiB) does without huge pages while some
+  // of it is given back to the OS, which would fill it up again. Off: less work
+  // for the OS, but what was given back may come back within minutes.
+  bool split_huge_pages = true;
   // Threads that mark, with the one that runs the collection. 0: one for each
   // CPU, at most 4, and fewer for a small heap.
   int gc_threads = 0;
