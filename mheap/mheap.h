@@ -202,9 +202,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // its serial has been set to zero before.
   void FreeSpecial(Special* special);
 
-  // ---- Memory back to the OS (docs/scavenging.md). Those that release return
-  // how many bytes; they stop when the OS refuses. The heap lock is not held
-  // during the calls of the OS.
+  // ---- Memory back to the OS (docs/scavenging.md), in bytes released; ends
+  // when the OS refuses. The heap lock is not held during the calls of the OS.
   // On request: dense huge pages too.
   ByteCount Scavenge(ByteCount goal);
   // From now on; the collector sets them after each cycle.
@@ -215,14 +214,12 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   ByteCount ScavengeExcess() const;
   // Of them up to `max`, or a little more; leaves dense chunks alone.
   ByteCount ScavengeInBackground(ByteCount max);
-  // Down to the limit at once, or to what the background keeps to because of
-  // it.
+  // Down to the limit, or its target in the background, at once.
   ByteCount ScavengeToLimit(bool with_margin = false);
-  // At the end of marking: chunks that were dense count as such for one more
-  // generation.
+  // At the end of marking: what was dense counts as such for one more.
   void NextScavengeGeneration();
-  // Asks for huge pages again where a part was given back, and all is in use
-  // again; returns for how many chunks. After the sweep of a cycle.
+  // After a sweep: asks for huge pages for split chunks that are dense again;
+  // returns for how many.
   uint64_t JoinDenseChunks();
   ScavengeTotals scavenge_totals() const { return scavenge_.totals(); }
 
