@@ -59,9 +59,9 @@ consteval FixedLayout FixedLayoutFor(const TypeInfo& type,
   return fixed;
 }
 
-// A small object that has a slot to itself. `slow(span_class, pointer_bits)` is
-// called when the run has ended, and returns what MCache::AllocateSlow of the
-// same arguments does; it should be out of line.
+// A small object that has a slot to itself. `slow(span_class, pointer_bits,
+// type)` is called when the run has ended, and returns what
+// MCache::AllocateSlow of the same arguments does; it should be out of line.
 template <FixedLayout kLayout, typename Slow>
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline void* AllocateFixedSlot(
     MCache& cache, const TypeInfo& type, const Slow& slow) {
@@ -69,7 +69,7 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void* AllocateFixedSlot(
   constexpr auto kClass = mheap::SpanClass::FromIndex(kLayout.span_class);
   void* slot = cache.TryAllocate(kClass, kLayout.slot_bytes);
   if (ABSL_PREDICT_FALSE(slot == nullptr)) {
-    slot = slow(kClass, kLayout.pointer_bits);
+    slot = slow(kClass, kLayout.pointer_bits, &type);
     if (slot == nullptr) return nullptr;
   } else if constexpr (kClass.kind() == mheap::SpanKind::kPointerBitmap) {
     if (ABSL_PREDICT_FALSE(
@@ -94,8 +94,9 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void* AllocateFixed(MCache& cache,
     return cache.AllocateTiny(kLayout.tiny_size, kLayout.tiny_align);
   } else {
     return AllocateFixedSlot<kLayout>(
-        cache, type, [&cache](mheap::SpanClass c, uint64_t pointer_bits) {
-          return cache.AllocateSlow(c, pointer_bits);
+        cache, type,
+        [&cache](mheap::SpanClass c, uint64_t pointer_bits, const TypeInfo* t) {
+          return cache.AllocateSlow(c, pointer_bits, t);
         });
   }
 }

@@ -41,6 +41,10 @@ void* MCache::AllocateLarge(const mheap::ObjectLayout& layout,
   // Release, after zeroing: a marker that finds the type may scan the object;
   // one that does not has nothing to scan.
   span->set_large_type(&type);
+  const uint64_t bytes = span->bytes().value();
+  if (sample_points_.on() && sample_points_.TakeLarge(bytes)) {
+    Report(base.pointer(), bytes, &type);
+  }
   return base.pointer();
 }
 

@@ -42,38 +42,48 @@ MCache::~MCache() {
 
 // ---- Small objects.
 
-void* MCache::AllocateSlow(SpanClass span_class) {
+void* MCache::AllocateSlow(SpanClass span_class, uint64_t pointer_bits,
+                           const TypeInfo* type) {
   CheckFlushed();
   Run& run = runs_[span_class.index()];
-  MSpan* span = spans_[span_class.index()];
+  const size_t slot_size = span_class.slot_size();
+  bool sampled = false;
   if (run.next == run.limit) {
-    if (span == nullptr || span->full()) span = Refill(span_class);
-    if (span == nullptr) return nullptr;
-    const uint64_t most = kMaxRunBytes / span->slot_size();
-    const SlotRun taken =
-        span->TakeFreeRun(static_cast<uint32_t>(std::max(most, uint64_t{1})));
-    TRICOLOR_CHECK(taken.count != 0,
-                   "span %p has %u of %u slots allocated and none free",
-                   span->base().pointer(), span->allocated(), span->slots());
-    if (allocate_black_) MarkTaken(*span, taken);
+    const SlotRun taken = TakeRun(span_class, &sampled);
+    if (taken.count == 0) return nullptr;
+    const MSpan* span = spans_[span_class.index()];
     run = {.next = span->SlotAddress(taken.first).value(),
            .limit = span->SlotAddress(taken.first + taken.count).value()};
   }
   const uintptr_t slot = run.next;
-  run.next += span->slot_size();
-  return reinterpret_cast<void*>(slot);
+  run.next += slot_size;
+  if (span_class.kind() == mheap::SpanKind::kPointerBitmap) {
+    WritePointerBitsOfRun(slot, run.limit, slot_size, pointer_bits);
+    run.pointer_bits = pointer_bits;
+  }
+  auto* const object = reinterpret_cast<void*>(slot);
+  if (ABSL_PREDICT_FALSE(sampled)) ReportSlot(object, span_class, type);
+  return object;
 }
 
-void* MCache::AllocateSlow(SpanClass span_class, uint64_t pointer_bits) {
-  void* slot = AllocateSlow(span_class);
-  if (slot == nullptr || span_class.kind() != mheap::SpanKind::kPointerBitmap) {
-    return slot;
+// A sampled slot begins a run, so that the fast path need not know of it.
+SlotRun MCache::TakeRun(SpanClass span_class, bool* sampled) {
+  MSpan* span = spans_[span_class.index()];
+  if (span == nullptr || span->full()) span = Refill(span_class);
+  if (span == nullptr) return {};
+  uint64_t most = std::max(kMaxRunBytes / span->slot_size(), uint64_t{1});
+  if (ABSL_PREDICT_FALSE(sample_points_.on())) {
+    const SamplePoints::Run run = sample_points_.BeginRun(span_class);
+    *sampled = run.sampled;
+    most = std::min(most, run.most);
   }
-  Run& run = runs_[span_class.index()];
-  WritePointerBitsOfRun(reinterpret_cast<uintptr_t>(slot), run.limit,
-                        span_class.slot_size(), pointer_bits);
-  run.pointer_bits = pointer_bits;
-  return slot;
+  const SlotRun taken = span->TakeFreeRun(static_cast<uint32_t>(most));
+  TRICOLOR_CHECK(taken.count != 0,
+                 "span %p has %u of %u slots allocated and none free",
+                 span->base().pointer(), span->allocated(), span->slots());
+  if (sample_points_.on()) sample_points_.Took(span_class, taken.count);
+  if (allocate_black_) MarkTaken(*span, taken);
+  return taken;
 }
 
 // The whole free part of the new span counts as live at once, so that the
@@ -133,6 +143,7 @@ void MCache::EndRun(SpanClass span_class, Tail tail) {
     const uint32_t first = span.IndexOf(Addr(run.next));
     if (tail == Tail::kUnmark) span.UnmarkRun({first, unused});
     span.ReturnRunTail(unused);
+    if (sample_points_.on()) sample_points_.GaveBack(span_class, unused);
   }
   run = {};
 }
@@ -187,7 +198,7 @@ void* MCache::Allocate(const TypeInfo& type, uint64_t count, SliceHook* hook) {
   const uint64_t bits = has_bits ? mheap::SlotPointerBits(type, count) : 0;
   void* slot = TryAllocate(layout.span_class, layout.slot_bytes);
   if (slot == nullptr) {
-    slot = AllocateSlow(layout.span_class, bits);
+    slot = AllocateSlow(layout.span_class, bits, &type);
     if (slot == nullptr) return nullptr;
   } else if (has_bits && !RunHasPointerBits(layout.span_class, bits)) {
     WritePointerBits(slot, layout.slot_bytes, bits);

@@ -25,6 +25,8 @@
 
 #include "absl/base/optimization.h"
 #include "tricolor/base/atomic.h"
+#include "tricolor/mcache/allocation_sampler.h"
+#include "tricolor/mcache/sample_points.h"
 #include "tricolor/mcentral/mcentral.h"
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/mspan.h"
@@ -60,6 +62,14 @@ class SliceHook {
   ~SliceHook() = default;
 };
 
+// A sampler, the mean number of bytes between its samples, and what the choice
+// is made with: the same seed, the same choice.
+struct Sampling {
+  AllocationSampler* sampler = nullptr;
+  uint64_t rate = 0;
+  uint64_t seed = 0;
+};
+
 class MCache {
  public:
   // Objects without pointers, smaller than this, share blocks of this size.
@@ -91,10 +101,11 @@ class MCache {
   // Takes the next run, refilling the span if needed, and allocates from it.
   // Null when the heap is exhausted. Fatal when the cache has not been flushed
   // since the sweep generation moved on.
-  void* AllocateSlow(mheap::SpanClass span_class);
-  // The same, and gives all slots of the run these pointer bits at once, if the
-  // class is of kPointerBitmap: most objects of a run are of one type.
-  void* AllocateSlow(mheap::SpanClass span_class, uint64_t pointer_bits);
+  // If the class is of kPointerBitmap, all slots of the run get these pointer
+  // bits at once: most objects of a run are of one type. `type` is for the
+  // sampler.
+  void* AllocateSlow(mheap::SpanClass span_class, uint64_t pointer_bits = 0,
+                     const TypeInfo* type = nullptr);
   // Whether a slot that TryAllocate returns has these pointer bits already.
   bool RunHasPointerBits(mheap::SpanClass span_class, uint64_t bits) const {
     return bits != 0 && runs_[span_class.index()].pointer_bits == bits;
@@ -128,6 +139,10 @@ class MCache {
            count < kTinySize &&
            type.size * count + (count > 1 ? 1 : 0) < kTinySize;
   }
+
+  // By the cache's user: from now on one byte in `rate` is sampled; no sampler
+  // or rate 0: none. Ends all runs, for they were taken regardless.
+  void SetSampling(const Sampling& sampling);
 
   // World stopped, before a cycle marks: unused slots of all current runs
   // become free again in their spans, so that conservative marking tells them
@@ -179,6 +194,12 @@ class MCache {
   // Counts what has been handed out of the current span since the last time.
   void CountAllocated(mheap::SpanClass span_class);
   void MarkTaken(mheap::MSpan& span, mheap::SlotRun run);
+  // The next run of the class, and whether its first slot is to be sampled;
+  // empty when the heap is exhausted.
+  mheap::SlotRun TakeRun(mheap::SpanClass span_class, bool* sampled);
+  void Report(void* object, size_t bytes, const TypeInfo* type);
+  void ReportSlot(void* slot, mheap::SpanClass span_class,
+                  const TypeInfo* type);
   // A large object's span, allocated and listed; not zeroed, of no type.
   mheap::MSpan* TakeLarge(const mheap::ObjectLayout& layout);
   void CheckFlushed() const;
@@ -191,6 +212,8 @@ class MCache {
   size_t tiny_offset_ = 0;
   uint64_t tiny_count_ = 0;  // not yet in the statistics
   bool allocate_black_ = false;
+  AllocationSampler* sampler_ = nullptr;
+  SamplePoints sample_points_;  // off without a sampler
   mheap::MHeap& heap_;
   mcentral::MCentrals& centrals_;
   mheap::ProcessorCache& processor_;

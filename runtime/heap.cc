@@ -67,6 +67,10 @@ void Heap::RemoveRootRange(const void* begin) {
   core_->root_set().RemoveRange(Addr(begin));
 }
 
+AllocationSampler* Heap::SetAllocationSampler(AllocationSampler* sampler) {
+  return core_->SetAllocationSampler(sampler);
+}
+
 size_t Heap::RunCleanups() {
   if (Mutator* own = Mutator::Current(*this)) {
     own->CheckManaged();

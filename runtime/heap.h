@@ -25,6 +25,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "tricolor/mcache/allocation_sampler.h"
 #include "tricolor/runtime/cleanup.h"
 #include "tricolor/runtime/finalizer.h"
 #include "tricolor/runtime/heap_options.h"
@@ -70,6 +71,12 @@ class Heap {
   // for Remove: unknown.
   void AddRootRange(const void* begin, size_t bytes);
   void RemoveRootRange(const void* begin);
+
+  // Has a sample of all objects allocated from now on reported, for a heap
+  // profile; null: no more. HeapOptions::profile_rate_bytes says how many.
+  // Returns the sampler before, which is not called any more. Stops the world
+  // for a moment.
+  AllocationSampler* SetAllocationSampler(AllocationSampler* sampler);
 
   // Calls the cleanups and finalizers that wait, on this thread (attached
   // meanwhile if it is not), until none does; returns how many it called. Other

@@ -214,6 +214,16 @@ void HeapCore::CheckInvariants() {
   });
 }
 
+AllocationSampler* HeapCore::SetAllocationSampler(AllocationSampler* sampler) {
+  AllocationSampler* before = nullptr;
+  Quiesced([&] {
+    world_.stopped().Assert();
+    before = world_.SetSampling(
+        {.sampler = sampler, .rate = options_.profile_rate_bytes});
+  });
+  return before;
+}
+
 mheap::MSpan& HeapCore::SpanOfObject(const void* p) {
   mheap::MSpan* span = mheap_->HeapSpanOf(Addr(p));
   TRICOLOR_CHECK(span != nullptr && !span->IsFree(span->IndexOf(Addr(p))),

@@ -64,6 +64,7 @@ class HeapCore {
   MemStats ReadMemStats();
   void FreeOsMemory();
   void CheckInvariants();
+  AllocationSampler* SetAllocationSampler(AllocationSampler* sampler);
 
   // Calls use(span) with the span of the object that `p` points into, swept,
   // and kept so until it returns: for attaching specials. The caller keeps the

@@ -68,13 +68,13 @@ void Mutator::CollectForMemory() {
 }
 
 void* Mutator::AllocateSlotSlow(mheap::SpanClass span_class,
-                                uint64_t pointer_bits) {
+                                uint64_t pointer_bits, const TypeInfo* type) {
   PrepareToAllocate();
   mcache::MCache& cache = context_.processor->cache();
-  void* slot = cache.AllocateSlow(span_class, pointer_bits);
+  void* slot = cache.AllocateSlow(span_class, pointer_bits, type);
   if (slot != nullptr) return slot;
   CollectForMemory();
-  return cache.AllocateSlow(span_class, pointer_bits);
+  return cache.AllocateSlow(span_class, pointer_bits, type);
 }
 
 namespace {

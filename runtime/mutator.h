@@ -120,8 +120,9 @@ class Mutator {
       CheckThread();
       return mcache::AllocateFixedSlot<kLayout>(
           context_.processor->cache(), kType,
-          [this](mheap::SpanClass span_class, uint64_t pointer_bits) {
-            return AllocateSlotSlow(span_class, pointer_bits);
+          [this](mheap::SpanClass span_class, uint64_t pointer_bits,
+                 const TypeInfo* type) {
+            return AllocateSlotSlow(span_class, pointer_bits, type);
           });
     }
   }
@@ -136,7 +137,8 @@ class Mutator {
   void CheckScopeThread() const;
 
   ABSL_ATTRIBUTE_NOINLINE void* AllocateSlotSlow(mheap::SpanClass span_class,
-                                                 uint64_t pointer_bits);
+                                                 uint64_t pointer_bits,
+                                                 const TypeInfo* type);
   ABSL_ATTRIBUTE_NOINLINE void SafepointSlow();
   // Before an allocation that may need a new run or span: safepoint, a
   // collection if one is due, the cache flushed.

@@ -17,9 +17,23 @@ ProcessorPool::~ProcessorPool() {
   }
 }
 
+AllocationSampler* ProcessorPool::SetSampling(
+    const mcache::Sampling& sampling) {
+  AllocationSampler* before = sampling_.sampler;
+  sampling_ = sampling;
+  ForEach([this](Processor& p) { StartSampling(p); });
+  return before;
+}
+
+void ProcessorPool::StartSampling(Processor& processor) {
+  ++sampling_.seed;
+  processor.cache().SetSampling(sampling_);
+}
+
 Processor* ProcessorPool::Take() {
   if (idle_ == nullptr) {
     auto* made = new Processor(parts_);
+    if (sampling_.sampler != nullptr) StartSampling(*made);
     made->next_ = all_;
     all_ = made;
     return made;

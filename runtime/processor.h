@@ -91,6 +91,10 @@ class ProcessorPool {
   // `processor` has been retired.
   void Put(Processor* processor);
 
+  // World stopped: of all processors' caches, each with a seed of its own, and
+  // of those that are made later. Returns the sampler before.
+  AllocationSampler* SetSampling(const mcache::Sampling& sampling);
+
   // Every processor, idle ones too.
   template <typename Visit>
   void ForEach(Visit visit) {
@@ -98,7 +102,10 @@ class ProcessorPool {
   }
 
  private:
+  void StartSampling(Processor& processor);
+
   const ProcessorParts parts_;
+  mcache::Sampling sampling_;
   Processor* all_ = nullptr;
   Processor* idle_ = nullptr;
 };

@@ -261,6 +261,11 @@ void World::FinishFlush() {
   }
 }
 
+AllocationSampler* World::SetSampling(const mcache::Sampling& sampling) {
+  MutexLock lock(mutex_);
+  return processors_.SetSampling(sampling);
+}
+
 size_t World::mutator_count() const {
   MutexLock lock(mutex_);
   return mutator_count_;

@@ -138,6 +138,10 @@ class World {
   // After the sweep generation has advanced: every mutator is to flush.
   void RequestFlush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
 
+  // For all processors, those to come too. Returns the sampler before.
+  AllocationSampler* SetSampling(const mcache::Sampling& sampling)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+
   size_t mutator_count() const;
   // Fatal when INV-RUNTIME-2, INV-RUNTIME-4 or the list is broken. Returns the
   // number of root slots in the mutators' own lists.
