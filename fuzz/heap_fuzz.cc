@@ -82,7 +82,11 @@ void Step(ShadowHeap& heap, ByteSource& in) {
     case 14:
       return b % 8 == 0 ? DO(FreeOsMemory) : DO(SetGcPercent, a);
     default:
-      return DO(CheckReachable);
+      if (b % 4 == 1) {
+        const uint32_t save = number();
+        return DO(SetFinalizer, a, save);
+      }
+      return b % 4 == 2 ? DO(ClearFinalizer, a) : DO(CheckReachable);
   }
 }
 

@@ -171,7 +171,11 @@ char* ShadowHeap::NewObject(uint32_t kind, uint32_t count, uint32_t id) {
   TRICOLOR_CHECK(reinterpret_cast<uintptr_t>(address) % type.align == 0,
                  "a '%s' was allocated at %p", type.name,
                  static_cast<void*>(address));
-  FillAndCheckZero(Node{kind, count, address, {}, {}, {}}, id);
+  Node node;
+  node.kind = kind;
+  node.count = count;
+  node.address = address;
+  FillAndCheckZero(node, id);
   return address;
 }
 
@@ -276,30 +280,113 @@ void ShadowHeap::StopCleanup(uint32_t cleanup) {
   state.stopped |= stopped;
 }
 
-std::vector<uint32_t> ShadowHeap::Reachable() const {
+void ShadowHeap::SetFinalizer(uint32_t root, uint32_t save) {
+  Node* const node = NodeInRoot(root);
+  if (node == nullptr || IsTiny(*node)) return;
+  ClearFinalizer(root);
+  const uint32_t id = root_nodes_[root % kRoots];
+  node->finalizer = tricolor::SetFinalizer(
+      node->address,
+      [this, id, save](const char* p) { RunFinalizer(id, p, save); });
+}
+
+void ShadowHeap::ClearFinalizer(uint32_t root) {
+  Node* const node = NodeInRoot(root);
+  if (node == nullptr || IsTiny(*node)) return;
+  const bool cleared = tricolor::ClearFinalizer(node->address);
+  TRICOLOR_CHECK(cleared == node->finalizer,
+                 "object %u has %s finalizer, the model says otherwise",
+                 root_nodes_[root % kRoots], cleared ? "a" : "no");
+  node->finalizer = false;
+}
+
+void ShadowHeap::RunFinalizer(uint32_t id, const char* object, uint32_t save) {
+  const auto found = nodes_.find(id);
+  TRICOLOR_CHECK(found != nodes_.end(), "the finalizer of dead object %u runs",
+                 id);
+  Node& node = found->second;
+  TRICOLOR_CHECK(node.finalizer && object == node.address,
+                 "the finalizer of object %u at %p runs, %s, with %p", id,
+                 static_cast<const void*>(node.address),
+                 node.finalizer ? "the first time" : "though it was not set",
+                 static_cast<const void*>(object));
+  const std::vector<uint32_t> due = DueFinalizers();
+  TRICOLOR_CHECK(std::find(due.begin(), due.end(), id) != due.end(),
+                 "the finalizer of object %u runs before its time", id);
+  for (const Weak<char>& weak : node.weak) {
+    TRICOLOR_CHECK(weak.Get() == nullptr,
+                   "a weak pointer to object %u, whose finalizer runs, is not "
+                   "null",
+                   id);
+  }
+  node.weak.clear();
+  node.finalizer = false;
+  for (const uint32_t i : ReachableFrom({id})) CheckWholeNode(i);
+  if (save % 32 >= kRoots) return;
+  roots_[save % 32] = node.address;
+  root_nodes_[save % 32] = id;
+}
+
+std::vector<uint32_t> ShadowHeap::ReachableFrom(
+    std::vector<uint32_t> ids) const {
   std::set<uint32_t> seen;
   std::vector<uint32_t> queue;
   const auto add = [&](uint32_t id) {
     if (id != 0 && seen.insert(id).second) queue.push_back(id);
   };
-  for (const uint32_t id : root_nodes_) add(id);
+  for (const uint32_t id : ids) add(id);
   for (size_t i = 0; i < queue.size(); ++i) {
     for (const Edge& edge : nodes_.at(queue[i]).edges) add(edge.target);
   }
   return queue;
 }
 
+std::vector<uint32_t> ShadowHeap::Reachable() const {
+  return ReachableFrom({root_nodes_, root_nodes_ + kRoots});
+}
+
+std::vector<uint32_t> ShadowHeap::Finalizable() const {
+  std::vector<uint32_t> ids;
+  for (const auto& [id, node] : nodes_) {
+    if (node.finalizer) ids.push_back(id);
+  }
+  return ids;
+}
+
+std::vector<uint32_t> ShadowHeap::TargetsOf(
+    const std::vector<uint32_t>& ids) const {
+  std::vector<uint32_t> targets;
+  for (const uint32_t id : ids) {
+    for (const Edge& edge : nodes_.at(id).edges) targets.push_back(edge.target);
+  }
+  return targets;
+}
+
+std::vector<uint32_t> ShadowHeap::DueFinalizers() const {
+  std::vector<uint32_t> due = Finalizable();
+  std::vector<uint32_t> from = TargetsOf(due);
+  from.insert(from.end(), root_nodes_, root_nodes_ + kRoots);
+  const std::vector<uint32_t> kept = ReachableFrom(std::move(from));
+  const std::set<uint32_t> marked(kept.begin(), kept.end());
+  std::erase_if(due, [&](uint32_t id) { return marked.count(id) > 0; });
+  return due;
+}
+
+void ShadowHeap::CheckWholeNode(uint32_t id) const {
+  const Node& node = nodes_.at(id);
+  CheckIntact(id, node);
+  for (const CleanupState* state : node.cleanups) {
+    TRICOLOR_CHECK(state->runs == 0, "a cleanup of live object %u has run", id);
+  }
+}
+
 void ShadowHeap::CheckReachable() {
   for (const uint32_t id : Reachable()) {
+    CheckWholeNode(id);
     const Node& node = nodes_.at(id);
-    CheckIntact(id, node);
     for (const Weak<char>& weak : node.weak) {
       TRICOLOR_CHECK(weak.Get() == node.address,
                      "a weak pointer to live object %u is lost", id);
-    }
-    for (const CleanupState* state : node.cleanups) {
-      TRICOLOR_CHECK(state->runs == 0, "a cleanup of live object %u has run",
-                     id);
     }
   }
 }
@@ -327,10 +414,19 @@ void ShadowHeap::Forget(const std::vector<uint32_t>& reachable) {
 }
 
 void ShadowHeap::CheckAfterCollection() {
+  // What finalizers keep is there until the next collection, at least.
+  std::vector<uint32_t> kept = Finalizable();
+  const std::vector<uint32_t> due = DueFinalizers();
+  kept.insert(kept.end(), root_nodes_, root_nodes_ + kRoots);
+  const std::vector<uint32_t> reachable = ReachableFrom(std::move(kept));
   heap_.RunCleanups();
-  const std::vector<uint32_t> reachable = Reachable();
+  for (const uint32_t id : due) {
+    TRICOLOR_CHECK(!nodes_.at(id).finalizer,
+                   "the finalizer of object %u has not run", id);
+  }
   Forget(reachable);
   CheckReachable();
+  for (const uint32_t id : reachable) CheckWholeNode(id);
   // Objects smaller than the tiny allocator's block share blocks, so that the
   // heap may count fewer of them.
   const auto packed = static_cast<uint64_t>(
@@ -339,7 +435,7 @@ void ShadowHeap::CheckAfterCollection() {
   const uint64_t objects = heap_.ReadMemStats().heap_objects;
   TRICOLOR_CHECK(
       objects <= reachable.size() && objects + packed >= reachable.size(),
-      "the heap holds %llu objects; %llu are reachable, %llu of them tiny",
+      "the heap holds %llu objects; %llu are kept, %llu of them tiny",
       static_cast<unsigned long long>(objects),
       static_cast<unsigned long long>(reachable.size()),
       static_cast<unsigned long long>(packed));

@@ -3,7 +3,8 @@
 //
 // A Tricolor heap side by side with a model of it in ordinary containers: each
 // operation is done to both, and after a collection the two must agree: every
-// object that the model can reach is intact, every other one is gone.
+// object that the model can reach, or that a finalizer keeps, is intact, every
+// other one is gone, and just those finalizers have run that were due.
 //
 // The heap runs in exact mode, so that a Root is the only thing that keeps an
 // object, and with no threads of its own, so that a run repeats itself.
@@ -62,6 +63,10 @@ class ShadowHeap {
   void MakeWeak(uint32_t root);
   void AddCleanup(uint32_t root);
   void StopCleanup(uint32_t cleanup);
+  // Its finalizer puts the object into root `save` % 32, if there is that one.
+  // One that it has is taken off before.
+  void SetFinalizer(uint32_t root, uint32_t save);
+  void ClearFinalizer(uint32_t root);
   void Collect();
   void FreeOsMemory();
   void SetGcPercent(uint32_t percent);
@@ -88,6 +93,7 @@ class ShadowHeap {
     std::vector<Edge> edges;
     std::vector<Weak<char>> weak;
     std::vector<CleanupState*> cleanups;
+    bool finalizer = false;  // set, and has not run
   };
 
   Node* NodeInRoot(uint32_t root);
@@ -98,7 +104,18 @@ class ShadowHeap {
   uintptr_t* SlotAddress(const Node& node, uint32_t slot) const;
   void FillAndCheckZero(const Node& node, uint32_t id);
   void CheckIntact(uint32_t id, const Node& node) const;
+  // From these, with them.
+  std::vector<uint32_t> ReachableFrom(std::vector<uint32_t> ids) const;
   std::vector<uint32_t> Reachable() const;
+  // Nodes whose finalizer is set.
+  std::vector<uint32_t> Finalizable() const;
+  // What nodes point to.
+  std::vector<uint32_t> TargetsOf(const std::vector<uint32_t>& ids) const;
+  // Of the nodes whose finalizer is set, those that nothing reaches but
+  // themselves: neither a root nor an object with a finalizer.
+  std::vector<uint32_t> DueFinalizers() const;
+  void RunFinalizer(uint32_t id, const char* object, uint32_t save);
+  void CheckWholeNode(uint32_t id) const;
   void CheckAfterCollection();
   // Takes the nodes that are not in `reachable` out of the model.
   void Forget(const std::vector<uint32_t>& reachable);

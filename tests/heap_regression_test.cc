@@ -39,6 +39,28 @@ TEST(HeapRegressionTest, StoppedCleanupsDoNotRun) {
   heap.StopCleanup(1);
 }
 
+TEST(HeapRegressionTest, FinalizersRunFromTheOutsideInAndMayBringBack) {
+  ShadowHeap heap;
+  heap.Allocate(2, 0, 1);
+  heap.Allocate(2, 0, 2);
+  heap.Link(1, 0, 2, 8);
+  heap.MakeWeak(1);
+  heap.MakeWeak(2);
+  heap.AddCleanup(1);
+  heap.SetFinalizer(1, 5);   // comes back in root 5
+  heap.SetFinalizer(2, 31);  // does not
+  heap.DropRoot(1);
+  heap.DropRoot(2);
+  heap.Collect();
+  heap.CheckReachable();
+  heap.SetFinalizer(5, 31);
+  heap.ClearFinalizer(5);
+  heap.DropRoot(5);
+  heap.Collect();
+  heap.Collect();
+  heap.Collect();
+}
+
 TEST(HeapRegressionTest, SlotsAreReusedOnlyAfterDeath) {
   ShadowHeap heap;
   for (uint32_t round = 0; round < 8; ++round) {

@@ -148,6 +148,10 @@ void Simulation::Step() {
       return MarkConservatively();
     case 60:
       return CheckQuiescent();
+    case 61:
+      return SetFinalizer();
+    case 62:
+      return ClearFinalizer();
     default:
       return Allocate();
   }
@@ -286,11 +290,9 @@ void Simulation::Verify() {
 
 void Simulation::AttachSpecial() {
   Object* object = AnyObject();
-  if (object == nullptr || object->tiny) return;
-  MSpan* span = t_.heap.HeapSpanOf(Addr(object->address));
-  // Stale in somebody's cache: runtime would wait for the flush.
-  if (span->sweep_gen() == t_.heap.sweep_gen() + 1) return;
-  sweeper_.EnsureSwept(AnyProcessor().pages, *span);
+  if (object == nullptr) return;
+  MSpan* span = SweptSpanOf(*object);
+  if (span == nullptr) return;
   const uint32_t index = span->IndexOf(Addr(object->address));
   if (choices_.Below(2) == 0) {
     const uintptr_t record = next_record_++;
@@ -304,6 +306,42 @@ void Simulation::AttachSpecial() {
       object->serial = object->weak->serial.LoadAcquire();
     }
   }
+}
+
+mheap::MSpan* Simulation::SweptSpanOf(const Object& object) {
+  if (object.tiny) return nullptr;
+  MSpan* span = t_.heap.HeapSpanOf(Addr(object.address));
+  // Stale in somebody's cache: runtime would wait for the flush.
+  if (span->sweep_gen() == t_.heap.sweep_gen() + 1) return nullptr;
+  sweeper_.EnsureSwept(AnyProcessor().pages, *span);
+  return span;
+}
+
+void Simulation::SetFinalizer() {
+  Object* object = AnyObject();
+  if (object == nullptr || object->finalizer != 0) return;
+  MSpan* span = SweptSpanOf(*object);
+  if (span == nullptr) return;
+  const uintptr_t record = next_record_++;
+  if (t_.heap.SetFinalizer(*span, span->IndexOf(Addr(object->address)),
+                           reinterpret_cast<void*>(record)) != nullptr) {
+    object->finalizer = record;
+  }
+}
+
+void Simulation::ClearFinalizer() {
+  Object* object = AnyObject();
+  if (object == nullptr) return;
+  MSpan* span = SweptSpanOf(*object);
+  if (span == nullptr) return;
+  void* record = nullptr;
+  const bool cleared = t_.heap.ClearFinalizer(
+      *span, span->IndexOf(Addr(object->address)), &record);
+  TRICOLOR_CHECK(cleared == (object->finalizer != 0) &&
+                     reinterpret_cast<uintptr_t>(record) == object->finalizer,
+                 "finalizer %p taken off object %zx, which has %zu", record,
+                 object->address, object->finalizer);
+  object->finalizer = 0;
 }
 
 void Simulation::TakeDead(mheap::Special* list) {
@@ -321,6 +359,16 @@ void Simulation::CheckDue(const mheap::Special& special) {
         static_cast<const mheap::CallSpecial&>(special).record);
     TRICOLOR_CHECK(due_cleanups_.erase(record) == 1,
                    "cleanup %zu reported, which was not due", record);
+  } else if (special.kind == mheap::SpecialKind::kFinalizer) {
+    const auto record = reinterpret_cast<uintptr_t>(
+        static_cast<const mheap::CallSpecial&>(special).record);
+    const auto due = due_finalizers_.find(record);
+    TRICOLOR_CHECK(due != due_finalizers_.end(),
+                   "finalizer %zu reported, which was not due", record);
+    TRICOLOR_CHECK(due_weak_.count(due->second) == 0,
+                   "finalizer %zu reported before its object's weak handle",
+                   record);
+    due_finalizers_.erase(due);
   } else {
     mheap::WeakSlot* slot =
         static_cast<const mheap::WeakSpecial&>(special).slot;
@@ -460,6 +508,8 @@ void Simulation::EndMark() {
   for (Object& object : doomed_) {
     if (IsMarked(object.address)) {
       dropped_.push_back(std::move(object));
+    } else if (object.finalizer != 0) {
+      Resurrect(object);
     } else {
       Bury(object);
     }
@@ -480,6 +530,17 @@ void Simulation::Bury(const Object& object) {
   if (object.weak != nullptr) due_weak_.insert(object.weak);
 }
 
+// Its finalizer brings it back for good, or for one more cycle.
+void Simulation::Resurrect(Object& object) {
+  CheckWhole(object);
+  due_finalizers_[std::exchange(object.finalizer, 0)] = object.weak;
+  if (object.weak != nullptr) due_weak_.insert(object.weak);
+  object.weak = nullptr;
+  const MSpan* span = t_.heap.HeapSpanOf(Addr(object.address));
+  heap_live_ += static_cast<int64_t>(span->slot_size());
+  (choices_.Below(2) == 0 ? live_ : dropped_).push_back(std::move(object));
+}
+
 // ---- Checks.
 
 void Simulation::CheckQuiescent() {
@@ -489,10 +550,10 @@ void Simulation::CheckQuiescent() {
   for (auto& p : processors_) p->cache->ReleaseAll();
   sweeper_.SweepAll(AnyProcessor().pages);
   Verify();
-  TRICOLOR_CHECK(due_cleanups_.empty() && due_weak_.empty(),
-                 "%zu cleanups and %zu weak handles of dead objects were not "
-                 "reported",
-                 due_cleanups_.size(), due_weak_.size());
+  TRICOLOR_CHECK(
+      due_cleanups_.empty() && due_weak_.empty() && due_finalizers_.empty(),
+      "%zu cleanups, %zu weak handles and %zu finalizers were not reported",
+      due_cleanups_.size(), due_weak_.size(), due_finalizers_.size());
   CheckSpans(cycles_with_lost_slots_ == 0);
   sweeper_.CheckInvariants();
   t_.centrals.CheckInvariants();

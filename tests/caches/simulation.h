@@ -62,6 +62,7 @@ class Simulation final : private mcache::AllocationObserver,
     uint8_t tag = 0;
     bool tiny = false;
     std::vector<uintptr_t> cleanups;  // records
+    uintptr_t finalizer = 0;          // record; 0: none
     mheap::WeakSlot* weak = nullptr;
     uint64_t serial = 0;
   };
@@ -86,6 +87,8 @@ class Simulation final : private mcache::AllocationObserver,
   void Reclaim();
   void EnsureSwept();
   void AttachSpecial();
+  void SetFinalizer();
+  void ClearFinalizer();
   void BeginMark();
   void MarkSome();
   void MarkConservatively();
@@ -104,6 +107,10 @@ class Simulation final : private mcache::AllocationObserver,
   void Mark(uintptr_t address);
   bool IsMarked(uintptr_t address);
   void Bury(const Object& object);
+  void Resurrect(Object& object);
+  // Of an object that may have specials, its span swept; null where it cannot
+  // be.
+  mheap::MSpan* SweptSpanOf(const Object& object);
   void CheckSpans(bool exact);
 
   Choices& choices_;
@@ -120,6 +127,9 @@ class Simulation final : private mcache::AllocationObserver,
   // Records of cleanups whose objects have been found dead, until reported.
   std::set<uintptr_t> due_cleanups_;
   std::set<mheap::WeakSlot*> due_weak_;
+  // Finalizers of objects that have been found unreachable, until reported, and
+  // the weak handles that are to be dead before; null: none.
+  std::map<uintptr_t, mheap::WeakSlot*> due_finalizers_;
   uintptr_t next_record_ = 1;
 
   bool marking_ = false;
