@@ -12,6 +12,7 @@
 
 #include "gtest/gtest.h"
 #include "tricolor/mcentral/test_heap.h"
+#include "tricolor/mheap/asan.h"
 #include "tricolor/mheap/size_classes.h"
 
 namespace tricolor::sweep {
@@ -243,6 +244,8 @@ TEST_F(SweeperTest, ASlotThatDiedInAnEarlierCycleAndIsMarkedIsFatal) {
   t_.Mark(span, 0);
   t_.Mark(span, 3);
   sweeper_.StartPhase();
+  // Who has kept a pointer writes there.
+  mheap::AsanUnpoison(span->SlotAddress(3), ByteCount(16));
   span->SlotAddress(3).as<uint64_t>()[1] = 0xbadc0de;
   EXPECT_DEATH(SweepOne(),
                "zombie: free slot 3 at .*; it was free before this cycle and "
