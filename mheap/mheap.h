@@ -122,14 +122,12 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   MSpan* SpanOf(Addr a) const {
     return Contains(a) ? spans_[PageIndex(a)].LoadAcquire() : nullptr;
   }
-  // The heap span (state InUse) with `a` in one of its slots, or null. The
-  // reader's order is the publisher's the other way round: table entry, state,
-  // fields. The answer stands as long as nobody frees spans, as during a mark
+  // The heap span with `a` in one of its slots at some moment of the call, or
+  // null. The answer stands as long as nobody frees spans, as during a mark
   // phase.
   MSpan* HeapSpanOf(Addr a) const {
     MSpan* span = SpanOf(a);
-    if (span == nullptr || span->state() != SpanState::kInUse) return nullptr;
-    return span->base() <= a && a < span->limit() ? span : nullptr;
+    return span != nullptr && span->IsHeapSpanAt(a) ? span : nullptr;
   }
 
   // ---- Sweep generation.

@@ -48,9 +48,15 @@ const char* SpanStateName(SpanState state) {
   return kNames[static_cast<int>(state)];
 }
 
+// Release, pairs with IsHeapSpanAt: who sees these sees that the span of the
+// former life is dead.
+void MSpan::SetBounds(Addr base, Addr limit) {
+  base_.StoreRelease(base.value());
+  limit_.StoreRelease(limit.value());
+}
+
 void MSpan::InitManual(Addr base, PageCount pages) {
-  base_.StoreRelaxed(base.value());
-  limit_.StoreRelaxed((base + BytesOf(pages)).value());
+  SetBounds(base, base + BytesOf(pages));
   pages_ = pages;
   slot_size_ = 0;
   slots_ = 0;
@@ -73,7 +79,7 @@ void MSpan::InitHeap(Addr base, PageCount pages, SpanClass span_class,
   slot_size_ = large ? bytes().value() : span_class.slot_size();
   slots_ = large ? 1 : span_class.slots();
   div_magic_ = kClassDivMagic[span_class.size_class()];
-  limit_.StoreRelaxed(SlotAddress(slots_).value());
+  SetBounds(base, SlotAddress(slots_));
   alloc_bits_.StoreRelaxed(kNoneLive);
   mark_bits_.StoreRelaxed(mark_bits);
   needs_zero_ = needs_zero;

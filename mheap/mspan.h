@@ -57,10 +57,8 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   MSpan(const MSpan&) = delete;
   MSpan& operator=(const MSpan&) = delete;
 
-  // ---- Set before publication, constant while the span is in use. Base and
-  // limit may also be read of a span that is being reused: a reader that came
-  // with an address of the span's former life sees some base and limit, and
-  // that the address is not between them.
+  // ---- Set before publication, constant while the span is in use. Of a span
+  // that may be freed and reused meanwhile, only IsHeapSpanAt may read them.
   Addr base() const { return Addr(base_.LoadRelaxed()); }
   // The end of the slots (in-span metadata and the tail waste lie above).
   Addr limit() const { return Addr(limit_.LoadRelaxed()); }
@@ -73,8 +71,24 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   bool is_large() const { return span_class_.is_large(); }
 
   // Acquire; pairs with the release of publication.
-  SpanState state() const {
-    return static_cast<SpanState>(state_.LoadAcquire());
+  SpanState state() const { return StateOf(state_.LoadAcquire()); }
+
+  // Whether `a` was in a slot of this structure, as a heap span, at some moment
+  // of the call: for readers who come by a suspect address, while the structure
+  // may be freed and become another span. Without the last look at the state:
+  //   reader: state InUse, base of this life; `a` lies behind the last slot
+  //   owner:  frees the span; makes the structure a span at higher addresses
+  //   reader: limit of the new life, which is above `a`
+  // The stores of base and limit release, and are loaded with acquire, so that
+  // who sees one of a later life sees the state of a later life, too. Each
+  // change of state is a new value (docs/mheap.md, "Publication").
+  bool IsHeapSpanAt(Addr a) const {
+    const uint64_t state = state_.LoadAcquire();
+    if (StateOf(state) != SpanState::kInUse) return false;
+    const uint64_t base = base_.LoadAcquire();
+    const uint64_t limit = limit_.LoadAcquire();
+    return base <= a.value() && a.value() < limit &&
+           state_.LoadRelaxed() == state;
   }
 
   // ---- Slots. `a` is in [base, limit).
@@ -224,12 +238,20 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   }
 
   // By MHeap, before publication: everything but the generation.
+  void SetBounds(Addr base, Addr limit);
   void InitManual(Addr base, PageCount pages);
   void InitHeap(Addr base, PageCount pages, SpanClass span_class,
                 MarkWord* mark_bits, bool needs_zero);
-  // Release: publishes the fields.
+  // The state is in the low byte of its word; the rest counts the changes.
+  static constexpr uint64_t kStateChange = uint64_t{1} << 8;
+  static SpanState StateOf(uint64_t word) {
+    return static_cast<SpanState>(word % kStateChange);
+  }
+  // By the only thread that has the structure. Release: publishes the fields.
   void set_state(SpanState state) {
-    state_.StoreRelease(static_cast<uint8_t>(state));
+    const uint64_t old = state_.LoadRelaxed();
+    state_.StoreRelease(old - old % kStateChange + kStateChange +
+                        static_cast<uint64_t>(state));
   }
   // The first slot from `from` on that was live at the last sweep (`live`) or
   // was not (otherwise); at most `limit`.
@@ -258,8 +280,8 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   // taken and given back since the last sweep.
   uint32_t zeroed_end_ = 0;
   SpanClass span_class_;
-  Atomic<uint8_t> state_;
   bool needs_zero_ = false;
+  Atomic<uint64_t> state_;
   Atomic<const TypeInfo*> large_type_;
   PageCount pages_;
   Mutex specials_mutex_{LockRank::kSpanSpecials};
