@@ -5,7 +5,8 @@
 // checked after each. A failure prints the operations as C++ for a test.
 //
 // An operation is one byte, its kind in the low four bits and a set in the
-// next two, and for most kinds one more byte: a count, or a number of calls.
+// next two (3: the set near the end of its index), and for most kinds one more
+// byte: a count, or a number of calls.
 // The list ends with the input. Threads are the part of
 // span_set_interleaving_test and span_set_stress_test.
 
@@ -28,9 +29,21 @@ class Input {
   const uint8_t* const end_;
 };
 
+void StepNearEnd(SpanSetTester& t, uint32_t kind, Input& in) {
+  switch (kind % 4) {
+    case 0:
+      return t.StartNearEnd(in.Byte());
+    case 1:
+      return t.PopNearEnd(1 + in.Byte() % 64);
+    default:
+      return t.PushNearEnd(1 + in.Byte() % 64);
+  }
+}
+
 void Step(SpanSetTester& t, Input& in) {
   const uint32_t byte = in.Byte();
-  const uint32_t set = byte / 16 % 4 % SpanSetTester::kSets;
+  const uint32_t set = byte / 16 % 4;
+  if (set == SpanSetTester::kSets) return StepNearEnd(t, byte % 16, in);
   switch (byte % 16) {
     case 0:
     case 1:

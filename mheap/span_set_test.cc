@@ -13,6 +13,7 @@
 #include "tricolor/base/persistent_alloc.h"
 #include "tricolor/base/sys/fake_os_memory.h"
 #include "tricolor/base/test_random.h"
+#include "tricolor/mheap/span_set_tester.h"
 #include "tricolor/mheap/span_set_testing.h"
 
 namespace tricolor::mheap {
@@ -251,6 +252,24 @@ TEST_F(SpanSetIndexTest, WorksUpToTheLastIndexAndResets) {
   EXPECT_EQ(pool_.CheckInvariants(), pool_.blocks());
   PushIds(0, kBlockEntries + 1);
   PopIds(0, kBlockEntries + 1);
+}
+
+TEST_F(SpanSetIndexTest, OperationsNearTheEndAgreeWithTheirModel) {
+  TestRandom random(TestSeed());
+  SpanSetTester t;
+  for (int round = 0; round < 20; ++round) {
+    t.PopNearEnd(256);
+    t.StartNearEnd(static_cast<uint32_t>(random.Below(256)));
+    for (int i = 0; i < 12; ++i) {
+      const auto count = static_cast<uint32_t>(1 + random.Below(64));
+      if (random.Below(3) == 0) {
+        t.PopNearEnd(count);
+      } else {
+        t.PushNearEnd(count);
+      }
+      if (i % 4 == 3) t.Check();
+    }
+  }
 }
 
 TEST_F(SpanSetIndexDeathTest, OverflowIsFatalAndNeverSilent) {

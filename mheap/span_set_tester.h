@@ -3,7 +3,8 @@
 //
 // Operations on a few SpanSets that share a pool, beside their models. Stops
 // the program at the first difference, and prints the operations so far as
-// C++ that can be pasted into a test. Blocks have four entries.
+// C++ that can be pasted into a test. Blocks have four entries. One more set,
+// with large blocks, can be put near the end of its index.
 //
 // Thread-compatible; one at a time in a process.
 
@@ -43,28 +44,50 @@ class SpanSetTester {
   // The same for all calls until Recover.
   void RefuseAllMemory();
   void Recover();
+  // Resets the last set, as if all but `left` of the pushes that a set allows
+  // had been done. Does nothing unless it is empty.
+  void StartNearEnd(uint32_t left);
+  // As Push and Pop, for the last set. What would be one push too many, which
+  // is fatal, is left out.
+  void PushNearEnd(uint32_t count);
+  void PopNearEnd(uint32_t count);
   // Compares everything with the model.
   void Check();
 
  private:
   using Traits = SmallBlockTraits<4, 2>;
 
-  struct Set {
-    explicit Set(BasicSpanSetBlockPool<Traits>& pool) : set(pool) {}
-    BasicSpanSet<Traits> set;
+  // Blocks so large that a spine for all indexes is small.
+  using EndTraits = SmallBlockTraits<1 << 14, 1 << 17>;
+
+  template <typename SetTraits>
+  struct Modeled {
+    explicit Modeled(BasicSpanSetBlockPool<SetTraits>& pool) : set(pool) {}
+    BasicSpanSet<SetTraits> set;
     std::deque<MSpan*> model;
     uint64_t pushed = 0;  // since Reset
   };
+  using Set = Modeled<Traits>;
 
   void Record(const std::string& operation);
-  void PushOne(uint32_t set, MSpan* span);
-  MSpan* PopOne(uint32_t set);
+  template <typename SetTraits>
+  void PushOne(Modeled<SetTraits>& s, MSpan* span);
+  template <typename SetTraits>
+  static MSpan* PopOne(Modeled<SetTraits>& s);
+  // Compares a set with its model; returns the blocks that are linked.
+  template <typename SetTraits>
+  static uint64_t CheckSet(Modeled<SetTraits>& s);
+  template <typename SetTraits>
+  static void CheckPool(BasicSpanSetBlockPool<SetTraits>& pool,
+                        uint64_t linked);
   void UseUpMemory();
 
   FakeOsMemory os_;
   PersistentAlloc memory_;
   BasicSpanSetBlockPool<Traits> pool_;
   Set sets_[kSets];
+  BasicSpanSetBlockPool<EndTraits> end_pool_;
+  Modeled<EndTraits> end_;
   uint64_t next_id_ = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <new>
 
 #include "tricolor/base/check.h"
 #include "tricolor/base/units.h"
@@ -51,8 +52,7 @@ void RootTable::Move(RootSlotCache& from, RootSlotCache& to, size_t count) {
 void RootTable::Reserve() {
   if (free_.first != nullptr) return;
   auto* block = heap_.metadata().New<RootBlock>();
-  TRICOLOR_CHECK(block != nullptr, "out of memory for roots (%zu blocks)",
-                 block_count_);
+  if (block == nullptr) throw std::bad_alloc();
   block->table = this;
   block->next = blocks_;
   blocks_ = block;

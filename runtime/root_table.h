@@ -63,8 +63,8 @@ class RootTable {
   RootTable(const RootTable&) = delete;
   RootTable& operator=(const RootTable&) = delete;
 
-  // A slot that holds `p`, which points into this heap. Running out of memory
-  // is fatal.
+  // A slot that holds `p`, which points into this heap. Throws std::bad_alloc
+  // when there is no memory for a block; then nothing is changed.
   RootSlot* NewSlot(const void* p);
   void Set(RootSlot* slot, const void* p);
   void Free(RootSlot* slot);
@@ -107,7 +107,7 @@ class RootTable {
   static void Push(RootSlotCache& list, RootSlot* slot);
   // Moves up to a block's worth of slots.
   static void Move(RootSlotCache& from, RootSlotCache& to, size_t count);
-  // Makes a block when there is no free slot.
+  // Makes a block when there is no free slot; see NewSlot.
   void Reserve() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The slots of the calling thread's mutator, if that is managed.
   RootSlotCache* OwnSlots() const;
