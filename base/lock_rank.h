@@ -29,6 +29,7 @@ enum class LockRank : uint8_t {
   kSpanSetSpine,   // growth of a span set's spine
   kMarkBitArenas,  // the epochs of mark-bit arenas
   kHeap,           // the page heap. Nothing under it blocks or allocates.
+  kHeapStats,      // reading of the page heap's statistics
   kSpecialAlloc,   // the allocator of special records
   // base
   kPersistentAlloc,
@@ -65,6 +66,8 @@ constexpr const char* LockRankName(LockRank rank) {
       return "MarkBitArenas";
     case LockRank::kHeap:
       return "Heap";
+    case LockRank::kHeapStats:
+      return "HeapStats";
     case LockRank::kSpecialAlloc:
       return "SpecialAlloc";
     case LockRank::kPersistentAlloc:

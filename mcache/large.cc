@@ -65,9 +65,11 @@ MSpan* MCache::TakeLarge(const mheap::ObjectLayout& layout) {
   if (span == nullptr) return nullptr;
   span->TakeLarge();
   if (allocate_black_) MarkTaken(*span, {.first = 0, .count = 1});
-  mheap::HeapStatsDelta& stats = processor_.stats();
-  stats.small_allocated[0].AddOwned(1);
-  stats.large_allocated_bytes.AddOwned(span->bytes().value());
+  {
+    mheap::StatsSection stats(processor_.stats());
+    stats->small_allocated[0] += 1;
+    stats->large_allocated_bytes += span->bytes().value();
+  }
   observer_.HeapLiveChanged(static_cast<int64_t>(span->bytes().value()));
   // Last: on the set the span is found by the next sweep.
   centrals_.of(layout.span_class).PushSwept(*span);

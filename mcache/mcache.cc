@@ -120,7 +120,11 @@ void MCache::GiveBack(SpanClass span_class) {
   EndRun(span_class, stale             ? Tail::kUnmark
                      : allocate_black_ ? Tail::kLeaveAllocated
                                        : Tail::kReturn);
-  CountAllocated(span_class);
+  {
+    // Before others get the span, and may find objects in it to free.
+    mheap::StatsSection stats(processor_.stats());
+    CountAllocated(span_class, *stats);
+  }
   // At the end of marking the live heap was counted afresh, so what a stale
   // span had added before is forgotten already.
   if (!stale && !span.full()) {
@@ -241,7 +245,8 @@ void MCache::ReleaseAll() {
     if (spans_[i] != nullptr) GiveBack(ClassAt(i));
   }
   tiny_block_ = 0;
-  PublishStats();
+  // An empty cache leaves the statistics alone: no heap may have its processor.
+  if (tiny_count_ != 0) PublishStats();
 }
 
 void MCache::CheckFlushed() const {
@@ -255,20 +260,20 @@ void MCache::CheckFlushed() const {
 
 // ---- Statistics and checks.
 
-void MCache::CountAllocated(SpanClass span_class) {
+void MCache::CountAllocated(SpanClass span_class, mheap::HeapStats& stats) {
   const uint32_t used =
       spans_[span_class.index()]->allocated() - UnusedSlots(span_class);
   uint32_t& counted = counted_[span_class.index()];
-  processor_.stats().small_allocated[span_class.size_class()].AddOwned(used -
-                                                                       counted);
+  stats.small_allocated[span_class.size_class()] += used - counted;
   counted = used;
 }
 
 void MCache::PublishStats() {
+  mheap::StatsSection stats(processor_.stats());
   for (int i = 0; i < mheap::kSpanClasses; ++i) {
-    if (spans_[i] != nullptr) CountAllocated(ClassAt(i));
+    if (spans_[i] != nullptr) CountAllocated(ClassAt(i), *stats);
   }
-  processor_.stats().tiny_allocated.AddOwned(tiny_count_);
+  stats->tiny_allocated += tiny_count_;
   tiny_count_ = 0;
 }
 

@@ -192,7 +192,7 @@ class MCache {
   void EndRun(mheap::SpanClass span_class, Tail tail);
   uint32_t UnusedSlots(mheap::SpanClass span_class) const;
   // Counts what has been handed out of the current span since the last time.
-  void CountAllocated(mheap::SpanClass span_class);
+  void CountAllocated(mheap::SpanClass span_class, mheap::HeapStats& stats);
   void MarkTaken(mheap::MSpan& span, mheap::SlotRun run);
   // The next run of the class, and whether its first slot is to be sampled;
   // empty when the heap is exhausted.

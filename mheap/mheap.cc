@@ -36,13 +36,17 @@ MHeap::MHeap(OsMemory& os, const MHeapOptions& options)
       span_structures_(metadata_),
       weak_specials_(metadata_),
       call_specials_(metadata_),
-      weak_slots_(metadata_) {}
+      weak_slots_(metadata_) {
+  MutexLock lock(lock_);
+  stats_.Attach(own_stats_);
+}
 
 MHeap::~MHeap() {
   MutexLock lock(lock_);
   TRICOLOR_CHECK(processors_ == nullptr,
                  "heap %p destroyed with processor %p attached",
                  static_cast<void*>(this), static_cast<void*>(processors_));
+  stats_.Release(own_stats_);
   if (base_.is_null()) return;
   // Whoever gets these addresses next knows nothing of our slots.
   ForEachHeapSpan(
@@ -113,7 +117,11 @@ bool MHeap::Grow(PageCount pages, PageCount alignment) {
     mapped_ = limit;
   }
   if (!pages_->Grow(end, step)) return false;
-  other_stats_.released_bytes += static_cast<int64_t>(step.value());
+  {
+    StatsSection stats(own_stats_);
+    stats->mapped_bytes += static_cast<int64_t>(step.value());
+    stats->released_bytes += static_cast<int64_t>(step.value());
+  }
   // Release, pairs with grown() and with whatever hands an address over:
   // Contains(a) must not be true before the tables are there.
   grown_bytes_.StoreRelease(limit.value());
@@ -134,6 +142,7 @@ bool MHeap::CommitTables(uint64_t offset, uint64_t bytes) {
 void MHeap::AttachProcessor(ProcessorCache& processor) {
   TRICOLOR_CHECK(!processor.attached_, "processor %p attached twice",
                  static_cast<void*>(&processor));
+  stats_.Attach(processor.stats_);
   MutexLock lock(lock_);
   processor.attached_ = true;
   processor.next_ = processors_;
@@ -151,8 +160,7 @@ void MHeap::ReleaseProcessor(ProcessorCache& processor) {
   while (processor.span_count_ > 0) {
     span_structures_.Free(processor.spans_[--processor.span_count_]);
   }
-  other_stats_.Add(processor.stats_);
-  processor.stats_.Clear();
+  stats_.Release(processor.stats_);
   *link = processor.next_;
   processor.next_ = nullptr;
   processor.attached_ = false;
@@ -180,12 +188,13 @@ void MHeap::ClearPageMarks() {
 }
 
 HeapStats MHeap::ReadStats() const {
-  MutexLock lock(lock_);
-  HeapStats sum = other_stats_;
-  for (const ProcessorCache* p = processors_; p != nullptr; p = p->next_) {
-    sum.Add(p->stats_);
-  }
-  return sum;
+  const HeapStats stats = stats_.Read();
+  stats.CheckBytes();
+  return stats;
+}
+
+PageCount MHeap::pages_in_use() const {
+  return PagesIn(ByteCount(static_cast<uint64_t>(ReadStats().heap_span_bytes)));
 }
 
 }  // namespace tricolor::mheap

@@ -32,6 +32,7 @@
 #include "tricolor/base/persistent_alloc.h"
 #include "tricolor/base/units.h"
 #include "tricolor/mheap/arena_table.h"
+#include "tricolor/mheap/consistent_stats.h"
 #include "tricolor/mheap/heap_stats.h"
 #include "tricolor/mheap/huge_chunks.h"
 #include "tricolor/mheap/mark_bits.h"
@@ -228,10 +229,11 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   OsMemory& os() { return os_; }
 
   // ---- Statistics and checks.
+  // At any time, with other threads at work: the answer belongs to one moment,
+  // and INV-MHEAP-BYTES holds in it (else fatal). Not within a StatsSection.
   HeapStats ReadStats() const;
-  PageCount pages_in_use() const {  // by heap spans
-    return PageCount(pages_in_use_.LoadRelaxed());
-  }
+  // By heap spans; reads the statistics.
+  PageCount pages_in_use() const;
   // Mapped for spans: in use, manual, free and cached.
   ByteCount mapped() const { return grown(); }
   // Of them, bytes that the OS holds memory for: mapped and not released. A
@@ -266,6 +268,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   struct Parts {
     pagealloc::PageRun run;
     MSpan* span = nullptr;
+    bool locked = false;  // the caches did not have all of it
     // For a run out of a page cache: the cache's window and its scavenged
     // pages among the run's.
     Addr window;
@@ -301,25 +304,33 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   MSpan* TakeStructure(ProcessorCache& processor)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   MSpan* NewStructure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  bool CommitPages(ProcessorCache& processor, PageCount pages,
-                   const Parts& parts);
-  void GiveBack(ProcessorCache& processor, PageCount pages, const Parts& parts)
+  bool CommitPages(PageCount pages, const Parts& parts);
+  void GiveBack(PageCount pages, const Parts& parts)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void CountReleased(int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void GiveBackScavenged(AddrRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   bool NeedsZero(Addr base, PageCount pages, ByteCount scavenged);
   bool NoteDirty(AddrRange range);
+  static void CountAllocated(ProcessorCache& processor,
+                             const SpanRequest& request, const Parts& parts);
+  static MSpan* Refuse(ProcessorCache& processor, const Parts& parts);
   MSpan* MakeHeapSpan(ProcessorCache& processor, const SpanRequest& request,
                       Parts& parts);
   MSpan* MakeManualSpan(ProcessorCache& processor, const SpanRequest& request,
                         const Parts& parts);
   void Publish(MSpan& span);
   void PublishPageInfo(const MSpan& span);
+  void Unpublish(MSpan& span);
 
   void CheckFreeable(const MSpan* span, SpanState expected) const;
   void Free(ProcessorCache& processor, MSpan* span);
+  static void CountFreed(ProcessorCache& processor, const MSpan& span,
+                         bool locked);
   void MakeRoomForStructures(ProcessorCache& processor)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  static bool ReturnToPageCache(ProcessorCache& processor, Addr base,
+  static bool InWindow(const pagealloc::PageCache& cache, Addr base,
+                       PageCount pages);
+  static void ReturnToPageCache(ProcessorCache& processor, Addr base,
                                 PageCount pages);
 
   // mheap_scavenge.cc
@@ -373,8 +384,10 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // failed half-way.
   ByteCount mapped_ ABSL_GUARDED_BY(lock_);
   ProcessorCache* processors_ ABSL_GUARDED_BY(lock_) = nullptr;
-  // Of departed processors, and what belongs to none.
-  HeapStats other_stats_ ABSL_GUARDED_BY(lock_);
+  // To read them is no change of the heap.
+  mutable ConsistentStats stats_;
+  // Of what belongs to no processor: growth and scavenging.
+  StatsWriter own_stats_ ABSL_GUARDED_BY(lock_);
 
   Mutex special_lock_{LockRank::kSpecialAlloc};
   FixedAlloc<WeakSpecial> weak_specials_ ABSL_GUARDED_BY(special_lock_);
@@ -388,9 +401,6 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // not at all in a steady state.
   Atomic<uint64_t> ready_bytes_;
   ScavengeControl scavenge_;
-
-  // Written by every AllocSpan and FreeSpan of heap spans.
-  alignas(ABSL_CACHELINE_SIZE) Atomic<uint64_t> pages_in_use_;
 };
 
 }  // namespace tricolor::mheap

@@ -61,12 +61,10 @@ MSpan* MHeap::AllocManual(ProcessorCache& processor, PageCount pages) {
 }
 
 MSpan* MHeap::Allocate(ProcessorCache& processor, const SpanRequest& request) {
-  HeapStatsDelta& stats = processor.stats_;
-  stats.alloc_span_calls.AddOwned(1);
   Parts parts;
   if (ABSL_PREDICT_FALSE(!TakeFromCaches(processor, request, &parts))) {
-    stats.alloc_span_locked.AddOwned(1);
-    if (!TakeSlow(processor, request, &parts)) return nullptr;
+    parts.locked = true;
+    if (!TakeSlow(processor, request, &parts)) return Refuse(processor, parts);
   }
   // Manual spans are asked for under locks, and with the world stopped: the
   // next heap span makes up for them.
@@ -74,10 +72,10 @@ MSpan* MHeap::Allocate(ProcessorCache& processor, const SpanRequest& request) {
       request.state == SpanState::kInUse) {
     ScavengeAssist(parts.run.scavenged_bytes, parts.growth);
   }
-  if (ABSL_PREDICT_FALSE(!CommitPages(processor, request.pages, parts))) {
+  if (ABSL_PREDICT_FALSE(!CommitPages(request.pages, parts))) {
     MutexLock lock(lock_);
-    GiveBack(processor, request.pages, parts);
-    return nullptr;
+    GiveBack(request.pages, parts);
+    return Refuse(processor, parts);
   }
   return request.state == SpanState::kInUse
              ? MakeHeapSpan(processor, request, parts)
@@ -143,7 +141,7 @@ bool MHeap::TakeLocked(ProcessorCache& processor, const SpanRequest& request,
   }
   if (parts->span == nullptr) parts->span = TakeStructure(processor);
   if (parts->run && parts->span != nullptr) return true;
-  if (may_grow) GiveBack(processor, request.pages, *parts);
+  if (may_grow) GiveBack(request.pages, *parts);
   return false;
 }
 
@@ -186,8 +184,7 @@ MSpan* MHeap::NewStructure() {
   return span;
 }
 
-bool MHeap::CommitPages(ProcessorCache& processor, PageCount pages,
-                        const Parts& parts) {
+bool MHeap::CommitPages(PageCount pages, const Parts& parts) {
   const pagealloc::PageRun& run = parts.run;
   if (run.scavenged_bytes == ByteCount(0)) return true;
   // The other heap pages of an OS page may be in use; they keep their contents.
@@ -195,14 +192,12 @@ bool MHeap::CommitPages(ProcessorCache& processor, PageCount pages,
   const AddrRange range{run.base.AlignDown(os_page),
                         (run.base + BytesOf(pages)).AlignUp(os_page)};
   if (!os_.Used(range)) return false;
-  processor.stats_.released_bytes.AddOwned(-Signed(run.scavenged_bytes));
   ready_bytes_.FetchAddRelaxed(run.scavenged_bytes.value());
   return true;
 }
 
 // Undoes the taking of parts whose pages have not been committed.
-void MHeap::GiveBack(ProcessorCache& processor, PageCount pages,
-                     const Parts& parts) {
+void MHeap::GiveBack(PageCount pages, const Parts& parts) {
   if (parts.span != nullptr) span_structures_.Free(parts.span);
   const pagealloc::PageRun& run = parts.run;
   if (!run) return;
@@ -219,7 +214,7 @@ void MHeap::GiveBack(ProcessorCache& processor, PageCount pages,
     // hold garbage.
     if (run.scavenged_bytes != bytes) scavenged_is_zero_.StoreRelaxed(false);
     const ByteCount declared = bytes - run.scavenged_bytes;
-    processor.stats_.released_bytes.AddOwned(Signed(declared));
+    CountReleased(Signed(declared));
     ready_bytes_.FetchSubRelaxed(declared.value());
     GiveBackScavenged({run.base, run.base + bytes});
   }
@@ -277,6 +272,29 @@ bool MHeap::NoteDirty(AddrRange range) {
   return fresh;
 }
 
+// Before the span is handed out: nobody frees it, and counts it as freed,
+// earlier.
+void MHeap::CountAllocated(ProcessorCache& processor,
+                           const SpanRequest& request, const Parts& parts) {
+  const int64_t bytes = Signed(BytesOf(request.pages));
+  const int64_t released = Signed(parts.run.scavenged_bytes);
+  StatsSection stats(processor.stats_);
+  (request.state == SpanState::kInUse ? stats->heap_span_bytes
+                                      : stats->manual_span_bytes) += bytes;
+  stats->free_bytes -= bytes - released;
+  stats->released_bytes -= released;
+  stats->alloc_span_calls += 1;
+  stats->alloc_span_locked += parts.locked ? 1 : 0;
+}
+
+// The call gets no span.
+MSpan* MHeap::Refuse(ProcessorCache& processor, const Parts& parts) {
+  StatsSection stats(processor.stats_);
+  stats->alloc_span_calls += 1;
+  stats->alloc_span_locked += parts.locked ? 1 : 0;
+  return nullptr;
+}
+
 MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,
                            const SpanRequest& request, Parts& parts) {
   MSpan& span = *parts.span;
@@ -285,11 +303,13 @@ MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,
   MarkWord* mark_bits = mark_bit_arenas_.NewMarkBits(slots);
   if (ABSL_PREDICT_FALSE(mark_bits == nullptr)) {
     // Committed by now, and not scavenged any more.
+    const int64_t committed = Signed(parts.run.scavenged_bytes);
     parts.run.scavenged_bytes = ByteCount(0);
     parts.scavenged_bits = 0;
     MutexLock lock(lock_);
-    GiveBack(processor, request.pages, parts);
-    return nullptr;
+    CountReleased(-committed);
+    GiveBack(request.pages, parts);
+    return Refuse(processor, parts);
   }
   const Addr base = parts.run.base;
   const bool needs_zero =
@@ -303,8 +323,7 @@ MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,
   // Release, pairs with ForEachHeapSpan and the page reclaimer, which come to
   // the span through this bit alone: everything else has to be there.
   page_in_use_word(page / 64).FetchOrRelease(uint64_t{1} << (page % 64));
-  pages_in_use_.FetchAddRelaxed(request.pages.value());
-  processor.stats_.heap_span_bytes.AddOwned(Signed(span.bytes()));
+  CountAllocated(processor, request, parts);
   return &span;
 }
 
@@ -316,7 +335,7 @@ MSpan* MHeap::MakeManualSpan(ProcessorCache& processor,
   span.InitManual(parts.run.base, request.pages);
   span.set_state(SpanState::kManual);
   Publish(span);
-  processor.stats_.manual_span_bytes.AddOwned(Signed(span.bytes()));
+  CountAllocated(processor, request, parts);
   return &span;
 }
 
@@ -336,6 +355,26 @@ void MHeap::PublishPageInfo(const MSpan& span) {
   for (uint32_t i = 0; i < pages; ++i) {
     entries[i].StoreRelease(PageInfo(span.span_class(), i, marks).word());
   }
+}
+
+// In-use bit, page info, table entries.
+void MHeap::Unpublish(MSpan& span) {
+  const uint64_t page = PageIndex(span.base());
+  const uint64_t pages = span.pages().value();
+  if (span.state() == SpanState::kInUse) {
+    const uint64_t bit = uint64_t{1} << (page % 64);
+    const uint64_t before = page_in_use_word(page / 64).FetchAndRelease(~bit);
+    if (ABSL_PREDICT_FALSE((before & bit) == 0)) {
+      char description[MSpan::kDescriptionSize];
+      Fatal("freed span is freed by another thread: %s",
+            span.Describe(description, sizeof description));
+    }
+    if (!span.is_large()) {
+      for (uint64_t i = 0; i < pages; ++i) page_info_[page + i].StoreRelease(0);
+    }
+    AsanUnpoison(span.base(), span.bytes());
+  }
+  for (uint64_t i = 0; i < pages; ++i) spans_[page + i].StoreRelease(nullptr);
 }
 
 // ---- Freeing.
@@ -365,54 +404,50 @@ void MHeap::CheckFreeable(const MSpan* span, SpanState expected) const {
 
 void MHeap::FreeSpan(ProcessorCache& processor, MSpan* span) {
   CheckFreeable(span, SpanState::kInUse);
-  const uint64_t page = PageIndex(span->base());
-  const uint64_t bit = uint64_t{1} << (page % 64);
-  const uint64_t before = page_in_use_word(page / 64).FetchAndRelease(~bit);
-  if (ABSL_PREDICT_FALSE((before & bit) == 0)) {
-    char description[MSpan::kDescriptionSize];
-    Fatal("freed span is freed by another thread: %s",
-          span->Describe(description, sizeof description));
-  }
-  if (!span->is_large()) {
-    for (uint64_t i = 0; i < span->pages().value(); ++i) {
-      page_info_[page + i].StoreRelease(0);
-    }
-  }
-  AsanUnpoison(span->base(), span->bytes());
-  pages_in_use_.FetchSubRelaxed(span->pages().value());
-  processor.stats_.heap_span_bytes.AddOwned(-Signed(span->bytes()));
   Free(processor, span);
 }
 
 void MHeap::FreeManual(ProcessorCache& processor, MSpan* span) {
   CheckFreeable(span, SpanState::kManual);
-  processor.stats_.manual_span_bytes.AddOwned(-Signed(span->bytes()));
   Free(processor, span);
 }
 
-// The end of a span of either kind. The table entries go before the state, and
+// The end of a span of either kind. What leads to it goes before the state, and
 // the state before the pages: whoever gets them next publishes entries of his
 // own, and a reader who still holds this span finds it dead.
 void MHeap::Free(ProcessorCache& processor, MSpan* span) {
   const Addr base = span->base();
   const PageCount pages = span->pages();
-  Atomic<MSpan*>* entries = spans_ + PageIndex(base);
-  for (uint64_t i = 0; i < pages.value(); ++i) entries[i].StoreRelease(nullptr);
-  span->set_state(SpanState::kDead);
-
-  processor.stats_.free_span_calls.AddOwned(1);
   const bool caching = options_.use_processor_caches;
-  const bool pages_kept = caching && ReturnToPageCache(processor, base, pages);
+  const bool pages_kept = caching && InWindow(processor.pages_, base, pages);
   const bool span_kept =
       caching && processor.span_count_ < ProcessorCache::kSpanCapacity;
-  if (ABSL_PREDICT_FALSE(!pages_kept || !span_kept)) {
-    processor.stats_.free_span_locked.AddOwned(1);
+  const bool locked = !pages_kept || !span_kept;
+  CountFreed(processor, *span, locked);
+  Unpublish(*span);
+  span->set_state(SpanState::kDead);
+
+  if (pages_kept) ReturnToPageCache(processor, base, pages);
+  if (ABSL_PREDICT_FALSE(locked)) {
     MutexLock lock(lock_);
     if (!pages_kept) pages_->Free(base, pages);
     if (!caching) return span_structures_.Free(span);
     if (!span_kept) MakeRoomForStructures(processor);
   }
   processor.spans_[processor.span_count_++] = span;
+}
+
+// Before the pages go where others find them: whoever takes them counts them as
+// taken from the free ones.
+void MHeap::CountFreed(ProcessorCache& processor, const MSpan& span,
+                       bool locked) {
+  const int64_t bytes = Signed(span.bytes());
+  StatsSection stats(processor.stats_);
+  (span.state() == SpanState::kInUse ? stats->heap_span_bytes
+                                     : stats->manual_span_bytes) -= bytes;
+  stats->free_bytes += bytes;
+  stats->free_span_calls += 1;
+  stats->free_span_locked += locked ? 1 : 0;
 }
 
 // Half of them at once, so that the next call does not need the lock again.
@@ -424,14 +459,16 @@ void MHeap::MakeRoomForStructures(ProcessorCache& processor) {
 
 // A run that came out of the window that the cache still has goes back there:
 // to the page allocator its pages have stayed allocated all the time.
-bool MHeap::ReturnToPageCache(ProcessorCache& processor, Addr base,
+bool MHeap::InWindow(const PageCache& cache, Addr base, PageCount pages) {
+  const Addr window = cache.base();
+  const Addr end = window + BytesOf(PageCount(PageCache::kPages));
+  return !window.is_null() && base >= window && base + BytesOf(pages) <= end;
+}
+
+void MHeap::ReturnToPageCache(ProcessorCache& processor, Addr base,
                               PageCount pages) {
   const PageCache& cache = processor.pages_;
   const Addr window = cache.base();
-  const Addr end = window + BytesOf(PageCount(PageCache::kPages));
-  if (window.is_null() || base < window || base + BytesOf(pages) > end) {
-    return false;
-  }
   const uint64_t run = WindowBits(window, base, pages);
   TRICOLOR_CHECK((cache.free_bits() & run) == 0,
                  "pages of the span at %p are free in the page cache of %p "
@@ -439,7 +476,6 @@ bool MHeap::ReturnToPageCache(ProcessorCache& processor, Addr base,
                  base.pointer(), window.pointer());
   processor.pages_ =
       PageCache(window, cache.free_bits() | run, cache.scavenged_bits());
-  return true;
 }
 
 }  // namespace tricolor::mheap

@@ -166,16 +166,15 @@ class MHeap::Checker {
     if (ahead != 0 && ahead != 3) unswept_.words += words;
   }
 
-  // INV-MHEAP-5, -6.
+  // INV-MHEAP-5, -6; the identities of the statistics when they are read.
   void CheckSums() ABSL_EXCLUSIVE_LOCKS_REQUIRED(heap_.lock_) {
-    HeapStats stats = heap_.other_stats_;
+    const HeapStats stats = heap_.ReadStats();
     uint64_t cached = 0;
     uint64_t cached_scavenged = 0;
     uint64_t structures = spans_;
     for (const ProcessorCache* p = heap_.processors_; p != nullptr;
          p = p->next_) {
       p->pages_.CheckInvariants();
-      stats.Add(p->stats_);
       cached += p->pages_.free_pages().value();
       cached_scavenged +=
           static_cast<uint64_t>(std::popcount(p->pages_.scavenged_bits()));
@@ -186,13 +185,13 @@ class MHeap::Checker {
     const uint64_t released =
         heap_.pages_->scavenged_pages().value() + cached_scavenged;
     heap_.huge_chunks_.CheckInvariants();
-    Equal("pages in use", heap_.pages_in_use().value(), heap_pages_);
     Equal("heap span bytes", Unsigned(stats.heap_span_bytes),
           heap_pages_ * kPageSize);
     Equal("manual span bytes", Unsigned(stats.manual_span_bytes),
           manual_pages_ * kPageSize);
     Equal("released bytes", Unsigned(stats.released_bytes),
           released * kPageSize);
+    Equal("mapped bytes", Unsigned(stats.mapped_bytes), mapped * kPageSize);
     Equal("ready bytes", heap_.ready().value(),
           (mapped - released) * kPageSize);
     Equal("pages mapped", mapped, heap_pages_ + manual_pages_ + free + cached);

@@ -126,12 +126,20 @@ TEST_F(MHeapDeathTest, BrokenBitsAreFound) {
 }
 
 TEST_F(MHeapDeathTest, BrokenCountsAreFound) {
-  t.processor.stats().heap_span_bytes.AddOwned(1);
-  EXPECT_DEATH(t.heap.CheckInvariants(), "heap span bytes: counted 8193");
-  t.processor.stats().heap_span_bytes.AddOwned(-1);
-  t.processor.stats().released_bytes.AddOwned(8192);
-  EXPECT_DEATH(t.heap.CheckInvariants(), "released bytes: counted");
-  t.processor.stats().released_bytes.AddOwned(-8192);
+  const auto move_from_released = [&](int64_t HeapStats::*to) {
+    {
+      StatsSection stats(t.processor.stats());
+      stats->released_bytes -= 1;
+      (*stats).*to += 1;
+    }
+    t.heap.CheckInvariants();
+  };
+  EXPECT_DEATH(move_from_released(&HeapStats::heap_span_bytes),
+               "heap span bytes: counted 8193");
+  EXPECT_DEATH(move_from_released(&HeapStats::manual_span_bytes),
+               "manual span bytes: counted 1");
+  EXPECT_DEATH(move_from_released(&HeapStats::free_bytes),
+               "released bytes: counted");
 }
 
 TEST_F(MHeapDeathTest, BrokenPageInfoIsFound) {

@@ -101,11 +101,18 @@ ByteCount MHeap::ReleaseOne(ByteCount max, ScavengeMode mode) {
   MutexLock lock(lock_);
   pages_->ReturnScavengeCandidate(candidate, ok);
   if (!ok) return ByteCount(0);
-  other_stats_.released_bytes += static_cast<int64_t>(candidate.size().value());
+  CountReleased(static_cast<int64_t>(candidate.size().value()));
   ready_bytes_.FetchSubRelaxed(candidate.size().value());
   // Another scavenger may have done so meanwhile.
   if (join && huge_chunks_.IsSplit(chunk)) huge_chunks_.Join(chunk);
   return candidate.size();
+}
+
+// Of free pages; negative when they are committed.
+void MHeap::CountReleased(int64_t bytes) {
+  StatsSection stats(own_stats_);
+  stats->free_bytes -= bytes;
+  stats->released_bytes += bytes;
 }
 
 // ---- Huge pages. Advice for one chunk may reach the OS in another order than

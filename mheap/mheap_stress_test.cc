@@ -32,10 +32,10 @@ class Stress {
     }
     threads.emplace_back([=, this] { Look(seed + 100); });
     threads.emplace_back([=, this] { Scavenge(seed + 200); });
+    threads.emplace_back([this] { ReadStats(); });
     for (int i = 0; i < kThreads; ++i) threads[size_t(i)].join();
     done_.store(true, std::memory_order_relaxed);
-    threads[kThreads].join();
-    threads[kThreads + 1].join();
+    for (size_t i = kThreads; i < threads.size(); ++i) threads[i].join();
     ProcessorCache processor;
     heap_.AttachProcessor(processor);
     heap_.CheckInvariants();
@@ -115,7 +115,6 @@ class Stress {
       if (heap_.Contains(a)) found += heap_.page_info(a).page_in_span();
       heap_.ForEachHeapSpan(
           [&](MSpan& s) { found += s.state() == SpanState::kDead ? 1u : 0u; });
-      found += heap_.ReadStats().alloc_span_calls;
     }
     EXPECT_GT(found, 0u);
   }
@@ -125,6 +124,26 @@ class Stress {
     while (!done_.load(std::memory_order_relaxed)) {
       heap_.Scavenge(BytesOf(PageCount(1 + random.Below(100))));
       std::this_thread::yield();
+    }
+  }
+
+  // INV-MHEAP-BYTES is checked in every answer. No answer may go back behind
+  // the one before, and none may have lost a page that has been mapped.
+  void ReadStats() {
+    HeapStats before;
+    while (!done_.load(std::memory_order_relaxed)) {
+      const int64_t mapped = static_cast<int64_t>(heap_.mapped().value());
+      const HeapStats stats = heap_.ReadStats();
+      ASSERT_GE(stats.mapped_bytes, mapped);
+      ASSERT_GE(stats.mapped_bytes, before.mapped_bytes);
+      ASSERT_GE(stats.alloc_span_calls, before.alloc_span_calls);
+      ASSERT_GE(stats.free_span_calls, before.free_span_calls);
+      // Each span is a page at least.
+      ASSERT_GE(
+          stats.heap_span_bytes + stats.manual_span_bytes,
+          static_cast<int64_t>(
+              (stats.alloc_span_calls - stats.free_span_calls) * kPageSize));
+      before = stats;
     }
   }
 

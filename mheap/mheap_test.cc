@@ -447,7 +447,11 @@ TEST(MHeapTest, StatisticsOfDepartedProcessorsStay) {
   for (int i = 0; i < 2; ++i) {
     t.heap.AttachProcessor(other);
     MSpan* span = t.heap.AllocSpan(other, ClassFor(48));
-    other.stats().small_allocated[5].AddOwned(7);
+    {
+      StatsSection stats(other.stats());
+      stats->small_allocated[5] += 7;
+      stats->small_freed[5] += 7;
+    }
     t.heap.ReleaseProcessor(other);
     t.heap.FreeSpan(t.processor, span);
     t.heap.CheckInvariants();

@@ -297,6 +297,7 @@ void MHeapTester::ChangeProcessor(uint64_t word) {
 
 void MHeapTester::Check() const {
   uint64_t heap_pages = 0;
+  uint64_t manual_pages = 0;
   uint64_t heap_spans = 0;
   for (const Live& live : live_) {
     CheckContents(live);
@@ -305,16 +306,25 @@ void MHeapTester::Check() const {
       TRICOLOR_CHECK(heap_.SpanOf(a) == live.span, "span at %p is lost at %p",
                      live.base.pointer(), a.pointer());
     }
-    if (live.manual) continue;
-    heap_pages += live.pages.value();
-    ++heap_spans;
+    (live.manual ? manual_pages : heap_pages) += live.pages.value();
+    heap_spans += live.manual ? 0 : 1;
   }
   heap_.ForEachHeapSpan([&](MSpan&) { --heap_spans; });
+  const HeapStats stats = heap_.ReadStats();
+  const auto bytes = [](uint64_t pages) {
+    return static_cast<int64_t>(pages * kPageSize);
+  };
   TRICOLOR_CHECK(
-      heap_spans == 0 && heap_pages == heap_.pages_in_use().value(),
-      "the model has %llu pages in heap spans, the heap %llu; %lld spans more",
+      heap_spans == 0 && stats.heap_span_bytes == bytes(heap_pages) &&
+          stats.manual_span_bytes == bytes(manual_pages) &&
+          stats.alloc_span_calls >= spans_made_ &&
+          stats.ready_bytes() == bytes(PagesIn(heap_.ready()).value()),
+      "the model has %llu pages in heap spans and %llu in manual ones, the "
+      "heap %lld and %lld bytes; %lld spans more",
       static_cast<unsigned long long>(heap_pages),
-      static_cast<unsigned long long>(heap_.pages_in_use().value()),
+      static_cast<unsigned long long>(manual_pages),
+      static_cast<long long>(stats.heap_span_bytes),
+      static_cast<long long>(stats.manual_span_bytes),
       static_cast<long long>(heap_spans));
   CheckReady();
   heap_.CheckInvariants();

@@ -7,15 +7,14 @@
 //
 // Go counterpart: the pcache, mspancache and statsSeq parts of a P; the span
 // cache is 128 structures, refilled by 64.
-// Owned by a processor and used by one thread at a time (thread-compatible);
-// the statistics may be read by any thread.
+// Owned by a processor and used by one thread at a time (thread-compatible).
 
 #ifndef TRICOLOR_MHEAP_PROCESSOR_CACHE_H_
 #define TRICOLOR_MHEAP_PROCESSOR_CACHE_H_
 
 #include <cstdint>
 
-#include "tricolor/mheap/heap_stats.h"
+#include "tricolor/mheap/consistent_stats.h"
 #include "tricolor/mheap/mspan.h"
 #include "tricolor/pagealloc/page_cache.h"
 
@@ -32,7 +31,8 @@ class ProcessorCache {
   ProcessorCache(const ProcessorCache&) = delete;
   ProcessorCache& operator=(const ProcessorCache&) = delete;
 
-  HeapStatsDelta& stats() { return stats_; }
+  // For a StatsSection, while a heap has the processor.
+  StatsWriter& stats() { return stats_; }
   // What is cached; for tests.
   const pagealloc::PageCache& page_cache() const { return pages_; }
   uint32_t cached_spans() const { return span_count_; }
@@ -43,7 +43,7 @@ class ProcessorCache {
   pagealloc::PageCache pages_;
   uint32_t span_count_ = 0;
   MSpan* spans_[kSpanCapacity] = {};
-  HeapStatsDelta stats_;
+  StatsWriter stats_;
   ProcessorCache* next_ = nullptr;  // the heap's list, guarded by its lock
   bool attached_ = false;
 };

@@ -52,15 +52,13 @@ void CountObjects(const mheap::HeapStats& from, MemStats* stats) {
   stats->mallocs = from.small_allocated[0];
   stats->frees = from.small_freed[0];
   stats->total_alloc = from.large_allocated_bytes;
-  uint64_t freed_bytes = from.large_freed_bytes;
   for (int c = 1; c < mheap::kSizeClasses; ++c) {
     stats->mallocs += from.small_allocated[c];
     stats->frees += from.small_freed[c];
     stats->total_alloc += from.small_allocated[c] * mheap::kClassSize[c];
-    freed_bytes += from.small_freed[c] * mheap::kClassSize[c];
   }
   stats->heap_objects = stats->mallocs - stats->frees;
-  stats->heap_alloc = stats->total_alloc - freed_bytes;
+  stats->heap_alloc = from.object_bytes();
   stats->alloc = stats->heap_alloc;
   stats->tiny_allocs = from.tiny_allocated;
 }
@@ -167,20 +165,19 @@ MemStats HeapCore::ReadMemStats() {
   Quiesced([&] {
     world_.stopped().Assert();
     collector_.ReadStats(&stats);
-    world_.ForEachProcessor([](Processor& p) {
-      p.cache().PrepareForSweep();
-      p.cache().PublishStats();
-    });
+    world_.ForEachProcessor([](Processor& p) { p.PublishStats(); });
     from = mheap_->ReadStats();
+    from.CheckObjects();
     stats.mutators = world_.mutator_count();
-    stats.heap_sys = mheap_->mapped().value();
     stats.metadata_sys = mheap_->metadata().bytes_from_os().value();
   });
   CountObjects(from, &stats);
-  stats.heap_in_use = NotNegative(from.heap_span_bytes);
-  stats.work_buf_in_use = NotNegative(from.manual_span_bytes);
-  stats.heap_idle = stats.heap_sys - stats.heap_in_use - stats.work_buf_in_use;
-  stats.heap_released = NotNegative(from.released_bytes);
+  stats.heap_sys = static_cast<uint64_t>(from.mapped_bytes);
+  stats.heap_in_use = static_cast<uint64_t>(from.heap_span_bytes);
+  stats.work_buf_in_use = static_cast<uint64_t>(from.manual_span_bytes);
+  stats.heap_idle =
+      static_cast<uint64_t>(from.free_bytes + from.released_bytes);
+  stats.heap_released = static_cast<uint64_t>(from.released_bytes);
   stats.sys = stats.heap_sys + stats.metadata_sys;
   stats.span_allocs = from.alloc_span_calls;
   stats.span_allocs_locked = from.alloc_span_locked;

@@ -257,28 +257,60 @@ TEST(HeapLimitTest, ImpossibleSizesGiveNull) {
   heap.CheckInvariants();
 }
 
+// Every identity that mem_stats.h promises.
+MemStats FittingStats(Heap& heap) {
+  const MemStats s = heap.ReadMemStats();
+  EXPECT_EQ(s.heap_objects, s.mallocs - s.frees);
+  EXPECT_EQ(s.alloc, s.heap_alloc);
+  EXPECT_EQ(s.heap_sys, s.heap_in_use + s.work_buf_in_use + s.heap_idle);
+  EXPECT_EQ(s.sys, s.heap_sys + s.metadata_sys);
+  EXPECT_LE(s.heap_released, s.heap_idle);
+  EXPECT_LE(s.heap_alloc, s.heap_in_use);
+  EXPECT_LE(s.heap_alloc, s.total_alloc);
+  EXPECT_LE(s.span_allocs_locked, s.span_allocs);
+  EXPECT_LE(s.pause_max_ns, s.pause_total_ns);
+  uint64_t pauses = 0;
+  for (const uint64_t p : s.pause_ns) pauses += p;
+  EXPECT_LE(pauses, s.pause_total_ns);
+  if (s.num_gc <= MemStats::kPauses) EXPECT_EQ(pauses, s.pause_total_ns);
+  return s;
+}
+
+TEST(HeapLimitTest, StatisticsFitTogetherWhileThreadsAllocate) {
+  HeapOptions options = ExactOptions();
+  options.gc_percent = 50;
+  options.background_sweep = true;
+  Heap heap(options);
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&heap, &done] {
+      Mutator mutator(heap);
+      while (!done.load(std::memory_order_relaxed)) {
+        Root<Node> list(mutator, MakeList(mutator, 300));
+        mutator.New<Large>();
+      }
+    });
+  }
+  uint64_t mallocs = 0;
+  for (int i = 0; i < 50; ++i) {
+    const MemStats s = FittingStats(heap);
+    EXPECT_GE(s.mallocs, mallocs);
+    mallocs = s.mallocs;
+    if (i % 10 == 0) heap.FreeOsMemory();
+  }
+  done.store(true, std::memory_order_relaxed);
+  for (std::thread& thread : threads) thread.join();
+  FittingStats(heap);
+}
+
 TEST(HeapLimitTest, StatisticsFitTogether) {
   HeapOptions options = ExactOptions();
   options.gc_percent = 100;
   Heap heap(options);
   Mutator mutator(heap);
   std::vector<Root<Node>> roots;
-  const auto check = [&heap] {
-    const MemStats s = heap.ReadMemStats();
-    EXPECT_EQ(s.heap_objects, s.mallocs - s.frees);
-    EXPECT_EQ(s.alloc, s.heap_alloc);
-    EXPECT_EQ(s.heap_sys, s.heap_in_use + s.work_buf_in_use + s.heap_idle);
-    EXPECT_EQ(s.sys, s.heap_sys + s.metadata_sys);
-    EXPECT_LE(s.heap_released, s.heap_idle);
-    EXPECT_LE(s.heap_alloc, s.heap_in_use);
-    EXPECT_LE(s.heap_alloc, s.total_alloc);
-    EXPECT_LE(s.pause_max_ns, s.pause_total_ns);
-    uint64_t pauses = 0;
-    for (const uint64_t p : s.pause_ns) pauses += p;
-    EXPECT_LE(pauses, s.pause_total_ns);
-    if (s.num_gc <= MemStats::kPauses) EXPECT_EQ(pauses, s.pause_total_ns);
-    return s;
-  };
+  const auto check = [&heap] { return FittingStats(heap); };
   check();
   for (int round = 0; round < 50; ++round) {
     const MemStats before = check();

@@ -52,6 +52,14 @@ class ABSL_CACHELINE_ALIGNED Processor {
     heap_.FlushPageCache(pages_);
   }
 
+  // World stopped: counts what its cache has handed out. There is nothing to
+  // count while it is retired.
+  void PublishStats() {
+    if (!active_) return;
+    cache_.PrepareForSweep();
+    cache_.PublishStats();
+  }
+
   // A sweep may have begun since it was retired.
   void Activate() {
     heap_.AttachProcessor(pages_);

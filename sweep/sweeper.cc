@@ -229,10 +229,12 @@ void Sweeper::CheckNoZombies(const MSpan& span) const {
 
 void Sweeper::CountSwept(ProcessorCache& processor, const MSpan& span,
                          uint32_t freed) {
-  mheap::HeapStatsDelta& stats = processor.stats();
-  stats.small_freed[span.span_class().size_class()].AddOwned(freed);
   const uint64_t bytes = freed * span.slot_size();
-  if (span.is_large() && freed != 0) stats.large_freed_bytes.AddOwned(bytes);
+  if (freed != 0) {
+    mheap::StatsSection stats(processor.stats());
+    stats->small_freed[span.span_class().size_class()] += freed;
+    if (span.is_large()) stats->large_freed_bytes += bytes;
+  }
   spans_swept_.FetchAddRelaxed(1);
   pages_swept_.FetchAddRelaxed(span.pages().value());
   if (freed == 0) return;
@@ -338,8 +340,7 @@ Sweeper::Swept Sweeper::SweepWords(ProcessorCache& processor, uint64_t first,
 
 void Sweeper::SetPace(ByteCount heap_distance) {
   constexpr uint64_t kMaxDistance = uint64_t{1} << 60;
-  const uint64_t in_use = heap_.pages_in_use().value();
-  pace_pages_.StoreRelaxed(in_use);
+  pace_pages_.StoreRelaxed(heap_.pages_in_use().value());
   pace_basis_.StoreRelaxed(pages_swept_.LoadRelaxed());
   pace_charged_.StoreRelaxed(0);
   pace_distance_.StoreRelaxed(

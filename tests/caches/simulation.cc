@@ -582,6 +582,7 @@ void Simulation::CheckSpans(bool exact) {
     bytes += static_cast<int64_t>(span.allocated() * span.slot_size());
   });
   const mheap::HeapStats stats = t_.heap.ReadStats();
+  stats.CheckObjects();
   for (int i = 0; i < mheap::kSizeClasses; ++i) {
     TRICOLOR_CHECK(
         stats.small_allocated[i] - stats.small_freed[i] == slots[i],

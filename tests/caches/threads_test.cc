@@ -107,7 +107,9 @@ class World {
       threads.emplace_back([this, i, rounds] { Mutate(i, rounds); });
     }
     threads.emplace_back([this, rounds] { SweepInBackground(rounds); });
+    threads.emplace_back([this] { ReadStats(); });
     Collect(rounds);
+    done_.StoreRelaxed(true);
     for (std::thread& thread : threads) thread.join();
     FinishSweep();
     for (auto& p : processors_) p->cache.ReleaseAll();
@@ -193,6 +195,21 @@ class World {
     t_.heap.ReleaseProcessor(pages);
   }
 
+  // At any moment: no object is freed before it was allocated, and none is in
+  // pages that belong to no heap span (INV-MHEAP-OBJECTS).
+  void ReadStats() {
+    uint64_t freed = 0;
+    while (!done_.LoadRelaxed()) {
+      const mheap::HeapStats stats = t_.heap.ReadStats();
+      stats.CheckObjects();
+      TRICOLOR_CHECK(stats.large_freed_bytes >= freed,
+                     "%zu bytes of large objects freed, before %zu",
+                     size_t{stats.large_freed_bytes}, size_t{freed});
+      freed = stats.large_freed_bytes;
+      std::this_thread::yield();
+    }
+  }
+
   // Odd rounds mark while the mutators run, even ones with the world stopped.
   void Collect(int rounds) {
     TestRandom random(seed_ + 1000);
@@ -272,6 +289,7 @@ class World {
   const uint64_t seed_;
   bool marking_ = false;
   std::vector<void*> snapshot_;
+  Atomic<bool> done_;
 };
 
 TEST(CachesThreadsTest, NoObjectIsOverwritten) {
