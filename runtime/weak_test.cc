@@ -370,6 +370,33 @@ TEST(WeakTest, NeverReturnsADeadObject) {
   EXPECT_GT(heap.ReadMemStats().num_gc, 3U);
 }
 
+// Threads that no stop waits for may sleep in Get while whole cycles pass, and
+// wake up to a span that is being swept.
+TEST(WeakTest, IsNeverNullForALiveObjectOnThreadsThatAreNotAttached) {
+  Heap heap(ExactOptions());
+  Mutator mutator(heap);
+  Root<Node> root(mutator, mutator.New<Node>(uint64_t{7}));
+  const Weak<Node> weak(root.get());
+  std::atomic<bool> done{false};
+  std::atomic<uint64_t> null{0};
+  std::vector<std::thread> readers;
+  for (int t = 0; t < 3; ++t) {
+    readers.emplace_back([&] {
+      while (!done) null += weak.expired() ? 1 : 0;
+    });
+  }
+  for (int i = 0; i < 500; ++i) {
+    mutator.New<Node>();
+    heap.Collect();
+  }
+  done = true;
+  {
+    Mutator::NativeScope native(mutator);
+    for (std::thread& reader : readers) reader.join();
+  }
+  EXPECT_EQ(null, 0U);
+}
+
 // Weak pointers to one object made by many threads at once are equal.
 TEST(WeakTest, ThreadsThatMakeThemTogetherAgree) {
   Heap heap(ExactOptions());
