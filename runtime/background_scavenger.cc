@@ -20,11 +20,19 @@ int64_t BackgroundScavenger::DoBatch() {
     scavenger_.Rested(last_,
                       static_cast<int64_t>(SteadyNanoseconds() - rests_since_));
   }
+  const bool waited =
+      grace_ && SteadyNanoseconds() - rests_since_ >= uint64_t{kGraceNs};
+  if (waited) heap_.NextScavengeGeneration();
   last_ = scavenger_.Work();
   rests_since_ = SteadyNanoseconds();
-  if (last_.more) return scavenger_.RestAfter(last_);
+  if (last_.more) {
+    grace_ = false;
+    return scavenger_.RestAfter(last_);
+  }
   if (log_ != nullptr) log_->Print(/*forced=*/false);
-  return BatchThread::kNothingLeft;
+  // Only one generation: what it has not opened is dense or in use.
+  grace_ = !waited && heap_.ScavengeExcess() != ByteCount(0);
+  return grace_ ? -kGraceNs : BatchThread::kNothingLeft;
 }
 
 }  // namespace tricolor::runtime

@@ -24,6 +24,10 @@ namespace tricolor::runtime {
 class BackgroundScavenger final : private BatchThread::Work,
                                   private mheap::Scavenger::Host {
  public:
+  // Memory that was dense when the last cycle marked is kept until the next
+  // one, or for so long if there is none.
+  static constexpr int64_t kGraceNs = 60'000'000'000;
+
   // Both outlive it; `log` may be null.
   BackgroundScavenger(mheap::MHeap& heap, ScavengeLog* log);
   BackgroundScavenger(const BackgroundScavenger&) = delete;
@@ -55,6 +59,7 @@ class BackgroundScavenger final : private BatchThread::Work,
   mheap::Scavenger scavenger_;
   mheap::Scavenger::Stretch last_;
   uint64_t rests_since_ = 0;
+  bool grace_ = false;  // waits for kGraceNs
 
   BatchThread thread_;
 };

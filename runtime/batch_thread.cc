@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 
 namespace tricolor::runtime {
 namespace {
@@ -26,6 +27,8 @@ void BatchThread::End() {
 bool BatchThread::Wake(int64_t delay_ns) {
   MutexLock lock(mutex_);
   if (refused_) return false;
+  if (light_rest_) due_ = kNever;
+  light_rest_ = false;
   DueAt(Now() + delay_ns);
   wakes_.Signal();
   if (thread_.started()) return true;
@@ -64,6 +67,7 @@ bool BatchThread::AwaitBatch() {
       working_ = true;
       // A wake from here on is for another batch.
       due_ = kNever;
+      light_rest_ = false;
       return true;
     }
     wakes_.WaitFor(mutex_, left);
@@ -74,7 +78,11 @@ bool BatchThread::AwaitBatch() {
 void BatchThread::EndBatch(int64_t rest_ns) {
   MutexLock lock(mutex_);
   working_ = false;
-  if (rest_ns != kNothingLeft) DueAt(Now() + rest_ns);
+  if (rest_ns != kNothingLeft) {
+    light_rest_ = rest_ns < 0 && due_ == kNever;
+    // Woken during the batch: there is no rest to be cut short.
+    if (rest_ns >= 0 || light_rest_) DueAt(Now() + std::abs(rest_ns));
+  }
   if (pauses_ != 0) idle_.SignalAll();
 }
 

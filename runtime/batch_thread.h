@@ -23,12 +23,13 @@ namespace tricolor::runtime {
 class BatchThread {
  public:
   // What a batch returns when nothing is left to do.
-  static constexpr int64_t kNothingLeft = -1;
+  static constexpr int64_t kNothingLeft = INT64_MIN;
 
   class Work {
    public:
     // On the thread, while not paused: one batch. Returns for how many
-    // nanoseconds to rest before the next one, or kNothingLeft.
+    // nanoseconds to rest before the next one, or kNothingLeft. Negative: so
+    // long, but a wake ends the rest.
     virtual int64_t DoBatch() = 0;
 
    protected:
@@ -77,6 +78,8 @@ class BatchThread {
   int pauses_ ABSL_GUARDED_BY(mutex_) = 0;
   // When the next batch is due, by the steady clock; kNever: not before a wake.
   int64_t due_ ABSL_GUARDED_BY(mutex_) = kNever;
+  // A wake may make it earlier.
+  bool light_rest_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace tricolor::runtime

@@ -78,6 +78,10 @@ void Collector::Collect() {
   }
   RunCycle(/*forced=*/true);
   SweepEverything();
+  // Who asks for a collection may not ask for another one soon: what it has
+  // made sparse is open to the background at once.
+  parts_.heap.NextScavengeGeneration();
+  ReturnMemory();
   MutexLock lock(mutex_);
   full_done_ = full_started_;
   turn_taken_ = false;
