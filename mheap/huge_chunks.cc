@@ -53,6 +53,10 @@ bool HugeChunks::CanSplit(uint64_t chunk) {
   return bits_ != nullptr;
 }
 
+bool HugeChunks::MayJoin(uint64_t chunk) const {
+  return IsSplit(chunk) && (split_runs_ < kMostSplitRuns || RunsAt(chunk) >= 0);
+}
+
 void HugeChunks::Join(uint64_t chunk) {
   TRICOLOR_CHECK(IsSplit(chunk), "chunk %llu is joined, but was not split",
                  static_cast<unsigned long long>(chunk));

@@ -48,6 +48,9 @@ class HugeChunks {
   // `empty` (free and released as a whole) or not. kSmall: before the release;
   // the chunk is split. kHuge: when the release has succeeded, with Join.
   HugePageAdvice BeforeRelease(uint64_t chunk, bool empty);
+  // Whether the chunk is split, and need not stay so for the limit's sake: in
+  // the middle of a run, it would make two of it.
+  bool MayJoin(uint64_t chunk) const;
   // The chunk, which is split, is not any more.
   void Join(uint64_t chunk);
   // The first split chunk from `chunk` on; kNone when there is none.

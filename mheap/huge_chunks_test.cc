@@ -91,10 +91,16 @@ TEST(HugeChunksTest, RunsAreBoundedAndGrowAtTheirEnds) {
   }
   EXPECT_EQ(chunks.split_runs(), HugeChunks::kMostSplitRuns);
   EXPECT_EQ(chunks.BeforeRelease(kChunks - 1, false), HugePageAdvice::kNone);
-  // Between two runs: one run less.
+  // Between two runs: one run less. Apart again they would be one too many.
+  EXPECT_TRUE(chunks.MayJoin(0));
+  EXPECT_FALSE(chunks.MayJoin(1));
   EXPECT_EQ(chunks.BeforeRelease(1, false), HugePageAdvice::kSmall);
   EXPECT_EQ(chunks.split_runs(), HugeChunks::kMostSplitRuns - 1);
+  EXPECT_TRUE(chunks.MayJoin(1));
   EXPECT_EQ(chunks.BeforeRelease(kChunks - 1, false), HugePageAdvice::kSmall);
+  EXPECT_FALSE(chunks.MayJoin(1));
+  chunks.Join(0);
+  EXPECT_TRUE(chunks.MayJoin(1));
   chunks.CheckInvariants();
 }
 

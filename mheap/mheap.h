@@ -379,6 +379,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   std::optional<Tables> tables_ ABSL_GUARDED_BY(lock_);
   std::optional<pagealloc::PageAlloc> pages_ ABSL_GUARDED_BY(lock_);
   HugeChunks huge_chunks_ ABSL_GUARDED_BY(lock_);
+  // Free pages that are just given to the OS: marked allocated, in no span.
+  PageCount pages_in_flight_ ABSL_GUARDED_BY(lock_);
   FixedAlloc<MSpan> span_structures_ ABSL_GUARDED_BY(lock_);
   // Bytes from base_ that have been mapped; beyond grown_bytes_ when growth
   // failed half-way.

@@ -194,7 +194,9 @@ class MHeap::Checker {
     Equal("mapped bytes", Unsigned(stats.mapped_bytes), mapped * kPageSize);
     Equal("ready bytes", heap_.ready().value(),
           (mapped - released) * kPageSize);
-    Equal("pages mapped", mapped, heap_pages_ + manual_pages_ + free + cached);
+    const uint64_t in_flight = heap_.pages_in_flight_.value();
+    Equal("pages mapped", mapped,
+          heap_pages_ + manual_pages_ + free + cached + in_flight);
     Equal("pages added", heap_.pages_->total_pages().value(), mapped);
     Equal("span structures", heap_.span_structures_.in_use(), structures);
     TRICOLOR_CHECK(released <= free + cached,

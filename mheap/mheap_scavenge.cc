@@ -88,6 +88,7 @@ ByteCount MHeap::ReleaseOne(ByteCount max, ScavengeMode mode) {
     MutexLock lock(lock_);
     candidate = pages_->TakeScavengeCandidate(max, mode);
     if (candidate.empty()) return ByteCount(0);
+    pages_in_flight_ += PagesIn(candidate.size());
     advice = AdviceFor(candidate);
   }
   const uint64_t chunk = ChunkIndex(candidate.base);
@@ -99,12 +100,13 @@ ByteCount MHeap::ReleaseOne(ByteCount max, ScavengeMode mode) {
   // Pages that were committed and never handed out lose their zeros, too.
   if (!os_.unused_memory_is_zero()) NoteDirty(candidate);
   MutexLock lock(lock_);
+  pages_in_flight_ -= PagesIn(candidate.size());
   pages_->ReturnScavengeCandidate(candidate, ok);
   if (!ok) return ByteCount(0);
   CountReleased(static_cast<int64_t>(candidate.size().value()));
   ready_bytes_.FetchSubRelaxed(candidate.size().value());
   // Another scavenger may have done so meanwhile.
-  if (join && huge_chunks_.IsSplit(chunk)) huge_chunks_.Join(chunk);
+  if (join && huge_chunks_.MayJoin(chunk)) huge_chunks_.Join(chunk);
   return candidate.size();
 }
 
@@ -140,8 +142,11 @@ uint64_t MHeap::JoinDenseChunks() {
       MutexLock lock(lock_);
       chunk = huge_chunks_.NextSplit(chunk);
       if (chunk == HugeChunks::kNone) return joined;
-      const Addr base = ChunkAt(chunk).base;
-      if (pages_->used_in_chunk(base) < kDensePages) continue;
+      // Pages on their way to the OS count as used: perhaps they are this
+      // chunk's, which will have a hole then.
+      const PageCount used = pages_->used_in_chunk(ChunkAt(chunk).base);
+      if (used < kDensePages + pages_in_flight_) continue;
+      if (!huge_chunks_.MayJoin(chunk)) continue;
       huge_chunks_.Join(chunk);
     }
     os_.HugePage(ChunkAt(chunk));

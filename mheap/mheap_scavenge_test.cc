@@ -5,6 +5,7 @@
 // and on request; on a fake OS, so that every number is exact.
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -362,6 +363,62 @@ TEST_F(MHeapHugePagesTest, ARefusalLeavesTheChunkSplit) {
   EXPECT_EQ(asked(), 1u);
   EXPECT_EQ(t_.heap.Scavenge(MiB(2)), MiB(2));
   EXPECT_EQ(asked(), 2u);
+}
+
+// Calls back in the middle of each release, when the pages are in no span and
+// not free.
+class OsWithAWitness final : public OsMemory {
+ public:
+  void CallWhileReleasing(std::function<void()> call) { call_ = call; }
+
+  ByteCount page_size() const override { return os_.page_size(); }
+  ByteCount huge_page_size() const override { return os_.huge_page_size(); }
+  bool unused_memory_is_zero() const override {
+    return os_.unused_memory_is_zero();
+  }
+  Addr Reserve(ByteCount size, ByteCount alignment) override {
+    return os_.Reserve(size, alignment);
+  }
+  bool Map(AddrRange range) override { return os_.Map(range); }
+  bool Used(AddrRange range) override { return os_.Used(range); }
+  bool Unused(AddrRange range) override {
+    if (call_) call_();
+    return os_.Unused(range);
+  }
+  void HugePage(AddrRange range) override { os_.HugePage(range); }
+  void NoHugePage(AddrRange range) override { os_.NoHugePage(range); }
+  void Free(AddrRange range) override { os_.Free(range); }
+
+ private:
+  FakeOsMemory os_;
+  std::function<void()> call_;
+};
+
+TEST(MHeapReleaseTest, PagesInFlightAreAccountedForAndNotTakenForUsed) {
+  OsWithAWitness os;
+  MHeapOptions options = SmallHeapOptions();
+  options.huge_pages_from = ByteCount(0);
+  MHeap heap(os, options);
+  ASSERT_TRUE(heap.Init());
+  ProcessorCache processor;
+  heap.AttachProcessor(processor);
+  MSpan* kept = heap.AllocSpan(processor, PageCount(256), LargeClass());
+  MSpan* dropped = heap.AllocSpan(processor, PageCount(256), LargeClass());
+  ASSERT_TRUE(kept != nullptr && dropped != nullptr);
+  heap.FreeSpan(processor, dropped);
+  int calls = 0;
+  os.CallWhileReleasing([&] {
+    ++calls;
+    heap.CheckInvariants();
+    // The chunk is about to have a hole, whatever its bitmap says now.
+    EXPECT_EQ(heap.JoinDenseChunks(), 0u);
+  });
+  EXPECT_EQ(heap.Scavenge(MiB(4)), MiB(2));
+  EXPECT_GT(calls, 0);
+  os.CallWhileReleasing(nullptr);
+  heap.FreeSpan(processor, kept);
+  heap.ReleaseProcessor(processor);
+  heap.CheckInvariants();
 }
 
 TEST(MHeapHugePagesOptionTest, ChunksNeedNotBeSplit) {

@@ -10,8 +10,9 @@
 namespace tricolor::mheap {
 namespace {
 
-// Go's, in nanoseconds. The loop is stable for periods up to several times the
-// integral time; longer ones count as that.
+// In nanoseconds; gain and tracking time are Go's. The loop is stable for
+// periods up to several times the integral time, which therefore is of the
+// order of a rest; longer ones count as that.
 constexpr PiController::Parameters kParameters{.gain = 0.3375,
                                                .integral_time = 3.2e9,
                                                .tracking_time = 1e9,

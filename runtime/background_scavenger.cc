@@ -15,8 +15,9 @@ BackgroundScavenger::BackgroundScavenger(mheap::MHeap& heap, ScavengeLog* log)
 
 int64_t BackgroundScavenger::DoBatch() {
   // A stretch that was interrupted before it began says nothing of the pace,
-  // and sleep for lack of work is not rest.
-  if (last_.more && last_.cpu_ns > 0) {
+  // and sleep for lack of work is not rest. A stretch that has done all there
+  // was is followed by a rest, too: there may be more at the next wake.
+  if (rested_ && last_.cpu_ns > 0) {
     scavenger_.Rested(last_,
                       static_cast<int64_t>(SteadyNanoseconds() - rests_since_));
   }
@@ -25,7 +26,8 @@ int64_t BackgroundScavenger::DoBatch() {
   if (waited) heap_.NextScavengeGeneration();
   last_ = scavenger_.Work();
   rests_since_ = SteadyNanoseconds();
-  if (last_.more) {
+  rested_ = last_.more || last_.released != ByteCount(0);
+  if (rested_) {
     grace_ = false;
     return scavenger_.RestAfter(last_);
   }

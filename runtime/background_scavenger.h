@@ -58,6 +58,7 @@ class BackgroundScavenger final : private BatchThread::Work,
   // The thread's own.
   mheap::Scavenger scavenger_;
   mheap::Scavenger::Stretch last_;
+  bool rested_ = false;  // after it
   uint64_t rests_since_ = 0;
   bool grace_ = false;  // waits for kGraceNs
 

@@ -24,17 +24,15 @@ void BatchThread::End() {
   thread_.Join();
 }
 
+// The earliest wake counts: if later ones put the batch off, wakes that come
+// faster than their delay would put it off for ever.
 bool BatchThread::Wake(int64_t delay_ns) {
   MutexLock lock(mutex_);
-  if (refused_) return false;
-  if (light_rest_) due_ = kNever;
-  light_rest_ = false;
-  DueAt(Now() + delay_ns);
+  wanted_from_ = std::min(wanted_from_, Now() + delay_ns);
   wakes_.Signal();
   if (thread_.started()) return true;
   const auto body = [](void* self) { static_cast<BatchThread*>(self)->Loop(); };
-  refused_ = !thread_.Start(name_, body, this);
-  return !refused_;
+  return thread_.Start(name_, body, this);
 }
 
 void BatchThread::Pause() {
@@ -58,16 +56,15 @@ void BatchThread::Loop() {
 bool BatchThread::AwaitBatch() {
   MutexLock lock(mutex_);
   while (!ending_) {
-    if (pauses_ != 0 || due_ == kNever) {
+    if (pauses_ != 0 || wanted_from_ == kNever) {
       wakes_.Wait(mutex_);
       continue;
     }
-    const int64_t left = due_ - Now();
+    const int64_t left = std::max(wanted_from_, rest_until_) - Now();
     if (left <= 0) {
       working_ = true;
       // A wake from here on is for another batch.
-      due_ = kNever;
-      light_rest_ = false;
+      wanted_from_ = kNever;
       return true;
     }
     wakes_.WaitFor(mutex_, left);
@@ -78,16 +75,13 @@ bool BatchThread::AwaitBatch() {
 void BatchThread::EndBatch(int64_t rest_ns) {
   MutexLock lock(mutex_);
   working_ = false;
+  rest_until_ = 0;
   if (rest_ns != kNothingLeft) {
-    light_rest_ = rest_ns < 0 && due_ == kNever;
-    // Woken during the batch: there is no rest to be cut short.
-    if (rest_ns >= 0 || light_rest_) DueAt(Now() + std::abs(rest_ns));
+    const int64_t until = Now() + std::abs(rest_ns);
+    wanted_from_ = std::min(wanted_from_, until);
+    if (rest_ns > 0) rest_until_ = until;
   }
   if (pauses_ != 0) idle_.SignalAll();
-}
-
-void BatchThread::DueAt(int64_t when) {
-  due_ = due_ == kNever ? when : std::max(due_, when);
 }
 
 }  // namespace tricolor::runtime

@@ -43,7 +43,8 @@ class BatchThread {
   BatchThread& operator=(const BatchThread&) = delete;
 
   // There may be something to do: the next batch comes in `delay_ns`, or later
-  // if the thread rests for longer. False when the system has no thread for it.
+  // if the thread rests for longer; sooner if a wake before this one said so.
+  // False when the system has no thread for it now; the next wake tries again.
   bool Wake(int64_t delay_ns = 0);
   // Returns when no batch runs, and keeps it so until Resume. Pauses add up.
   void Pause();
@@ -61,8 +62,6 @@ class BatchThread {
   // Waits until a batch is due: false when the thread is to end.
   bool AwaitBatch();
   void EndBatch(int64_t rest_ns);
-  // Makes the next batch due at `when` at the earliest.
-  void DueAt(int64_t when) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const char* const name_;
   Work& work_;
@@ -73,13 +72,12 @@ class BatchThread {
   CondVar wakes_;
   CondVar idle_;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  bool refused_ ABSL_GUARDED_BY(mutex_) = false;  // no thread to be had
   bool working_ ABSL_GUARDED_BY(mutex_) = false;  // in a batch
   int pauses_ ABSL_GUARDED_BY(mutex_) = 0;
-  // When the next batch is due, by the steady clock; kNever: not before a wake.
-  int64_t due_ ABSL_GUARDED_BY(mutex_) = kNever;
-  // A wake may make it earlier.
-  bool light_rest_ ABSL_GUARDED_BY(mutex_) = false;
+  // By the steady clock. A batch is due when one is wanted and the rest is
+  // over; kNever: not before a wake.
+  int64_t wanted_from_ ABSL_GUARDED_BY(mutex_) = kNever;
+  int64_t rest_until_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace tricolor::runtime

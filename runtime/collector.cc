@@ -103,8 +103,8 @@ void Collector::RunCycle(bool forced) {
   record.workers = WorkersFor(record.heap_at_trigger, crew_.Prepare());
   while (parts_.sweeper.SweepOne(processor_)) {
   }
-  // Nobody else has seen to it since.
-  if (!options_.background_sweep) ReturnMemory();
+  // The background may not have come to it.
+  ReturnMemory();
   // Nearly all that the stop will have to make sure of: the world still runs.
   if (!parts_.heap.mark_bit_arenas().Reserve()) return;
 
@@ -126,7 +126,8 @@ void Collector::RunCycle(bool forced) {
   {
     MutexLock lock(mutex_);
     last_in_use_ = in_use_;
-    last_goal_ = goal_before;
+    // A cycle that was asked for may have run far below its goal.
+    last_goal_ = std::min(goal_before, ByteCount(record.heap_at_stop));
     SetScavengeGoals();
   }
   if (options_.background_sweep) background_.Wake();

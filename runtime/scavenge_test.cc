@@ -295,6 +295,19 @@ TEST(BatchThreadTest, AWakeEndsOnlyALightRest) {
   EXPECT_EQ(deep.batches, 1);
 }
 
+// As cycles that follow each other faster than the sweeper's head start.
+TEST(BatchThreadTest, WakesThatComeFasterThanTheirDelayDoNotPutABatchOff) {
+  CountingWork work;
+  BatchThread thread("test", work);
+  EXPECT_TRUE(Eventually([&] {
+    for (int i = 0; i < 50; ++i) {
+      EXPECT_TRUE(thread.Wake(20'000'000));
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return work.batches >= 3;
+  }));
+}
+
 TEST(BatchThreadTest, EndsWhileItRests) {
   CountingWork work;
   BatchThread thread("test", work);
