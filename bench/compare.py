@@ -9,6 +9,11 @@ means that Tricolor is ahead. Only ratios of one run are worth quoting.
 
     ./bazelw run -c opt //bench:compare
     ./bazelw run -c opt //bench:compare -- --full
+    ./bazelw run -c opt //bench:compare -- --instructions
+
+The last counts instructions for an object that dies at once, with everything that
+belongs to it (refills, sweeping, collections, free), under valgrind: a run over
+twice as many objects minus a run over so many.
 
 Peers: Go (`go`), Boehm (`libgc-dev`), and malloc of the C library, mimalloc,
 jemalloc and tcmalloc (`libmimalloc2.0`, `libjemalloc2`, `libtcmalloc-minimal4`),
@@ -24,14 +29,16 @@ import subprocess
 import sys
 import tempfile
 
-QUICK = {"alloc": "0.2", "trees": "16", "churn": "3000000",
+QUICK = {"alloc": "0.2", "threads": "0.5", "trees": "16", "churn": "3000000",
          "graph": "1000000", "lists": "100"}
-FULL = {"alloc": "1", "trees": "20", "churn": "20000000",
+FULL = {"alloc": "1", "threads": "2", "trees": "20", "churn": "20000000",
         "graph": "10000000", "lists": "1000"}
 COLLECTIONS = ("graph", "lists")  # workloads that mean nothing to malloc
 
 MALLOCS = {"mimalloc": "libmimalloc.so.2*", "jemalloc": "libjemalloc.so.2",
            "tcmalloc": "libtcmalloc_minimal.so.4"}
+ALLOC_SIZES = (16, 24, 32, 64, 128, 256, 512)
+COUNTED_BYTES = 16 << 20  # in the shorter run: several collections
 LIBRARY_FOLDERS = ("/usr/lib/*-linux-gnu", "/usr/lib", "/usr/local/lib")
 
 
@@ -43,6 +50,26 @@ class Program:
         self.command = command
         self.env = dict(os.environ, **(env or {}))
         self.collects = collects
+
+    def instructions(self, workload, size):
+        """How many instructions the program executes."""
+        # Valgrind counts each round of a `rep stosb`, which is an instruction
+        # of memset's, as one: a byte.
+        env = dict(self.env, GLIBC_TUNABLES=(
+            "glibc.cpu.x86_rep_stosb_threshold=1073741824"))
+        with tempfile.TemporaryDirectory() as folder:
+            out = os.path.join(folder, "callgrind.out")
+            done = subprocess.run(
+                ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}",
+                 *self.command, workload, str(size)], env=env,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                check=False)
+            if done.returncode != 0:
+                return None
+            with open(out, encoding="ascii", errors="replace") as lines:
+                return next((int(line.split()[1]) for line in lines
+                             if line.startswith(("summary:", "totals:"))),
+                            None)
 
     def run(self, workload, size):
         """The figures that the program prints, as {name: value}."""
@@ -94,7 +121,43 @@ def peers(here, folder):
             if library:
                 found.append(Program(name, [program], {"LD_PRELOAD": library},
                                      collects=False))
+            else:
+                print(f"{name}: not here", file=sys.stderr)
     return found
+
+
+def count_instructions(programs):
+    """{figure: {program: [instructions an object]}}."""
+    if not shutil.which("valgrind"):
+        sys.exit("compare: no valgrind here")
+    figures = {}
+    for size in ALLOC_SIZES:
+        workload, objects = f"alloc-{size}", COUNTED_BYTES // size
+        print(f"{workload} ...", file=sys.stderr)
+        for program in programs:
+            one = program.instructions(workload, objects)
+            two = program.instructions(workload, 2 * objects)
+            if one is None or two is None:
+                print(f"{program.name}: cannot be counted", file=sys.stderr)
+                continue
+            figures.setdefault(f"{workload}-instr", {})[program.name] = [
+                (two - one) / objects]
+    return figures
+
+
+def run_workloads(programs, sizes, runs):
+    """{figure: {program: [value of each run]}}."""
+    figures = {}
+    for workload, size in sizes.items():
+        print(f"{workload} {size} ...", file=sys.stderr)
+        for _ in range(runs):
+            for program in programs:
+                if workload in COLLECTIONS and not program.collects:
+                    continue
+                for name, value in program.run(workload, size).items():
+                    figures.setdefault(name, {}).setdefault(
+                        program.name, []).append(value)
+    return figures
 
 
 def print_table(figures, programs):
@@ -125,6 +188,8 @@ def main():
                         help="the sizes of docs/benchmarks.md (minutes)")
     parser.add_argument("--runs", type=int, default=3,
                         help="how often each program runs each workload")
+    parser.add_argument("--instructions", action="store_true",
+                        help="count instructions of allocation, and no more")
     parser.add_argument("--only", help="one workload: " + ", ".join(QUICK))
     args = parser.parse_args()
 
@@ -136,16 +201,11 @@ def main():
     here = os.path.dirname(os.path.realpath(__file__))
     with tempfile.TemporaryDirectory() as folder:
         programs = [Program("tricolor", [args.program])] + peers(here, folder)
-        figures = {}
-        for workload, size in sizes.items():
-            print(f"{workload} {size} ...", file=sys.stderr)
-            for _ in range(args.runs):
-                for program in programs:
-                    if workload in COLLECTIONS and not program.collects:
-                        continue
-                    for name, value in program.run(workload, size).items():
-                        figures.setdefault(name, {}).setdefault(
-                            program.name, []).append(value)
+        if args.instructions:  # valgrind cannot run Go's programs
+            programs = [p for p in programs if not p.name.startswith("go")]
+            figures = count_instructions(programs)
+        else:
+            figures = run_workloads(programs, sizes, args.runs)
         if not all(results.get("tricolor") for results in figures.values()):
             sys.exit("compare: Tricolor's own workloads failed")
         print_table(figures, programs)

@@ -12,9 +12,19 @@
 
 namespace {
 
+template <typename T>
+T* OrDie(T* object) {
+  if (object == nullptr) {
+    std::fprintf(stderr, "out of memory\n");
+    std::exit(1);
+  }
+  return object;
+}
+
 class TricolorBackend {
  public:
   static constexpr bool kCollects = true;
+  class Thread;
   template <typename T>
   using Field = tricolor::Ptr<T>;
   template <typename T>
@@ -31,19 +41,28 @@ class TricolorBackend {
   char* NewBytes(size_t n) { return NewArray<char>(n); }
   void Free(const void*) {}
   void Collect() { heap_.Collect(); }
-
- private:
-  template <typename T>
-  static T* OrDie(T* object) {
-    if (object == nullptr) {
-      std::fprintf(stderr, "out of memory\n");
-      std::exit(1);
-    }
-    return object;
+  template <typename Join>
+  void Await(const Join& join) {
+    tricolor::Mutator::NativeScope native(mutator_);
+    join();
   }
 
+ private:
   tricolor::Heap heap_;
   tricolor::Mutator mutator_{heap_};
+};
+
+class TricolorBackend::Thread {
+ public:
+  explicit Thread(TricolorBackend& backend) : mutator_(backend.heap_) {}
+  template <typename T>
+  T* New() {
+    return OrDie(mutator_.New<T>());
+  }
+  void Free(const void*) {}
+
+ private:
+  tricolor::Mutator mutator_;
 };
 
 }  // namespace

@@ -11,6 +11,9 @@
 //   backend.Free(p)        where memory is freed by hand; else does nothing
 //   backend.Collect()      a full collection
 //   Backend::kCollects     whether that means anything
+//   Backend::Thread        made on another thread from the backend: a backend
+//                          there; void: none
+//   backend.Await(join)    calls join(), which waits for such threads
 //   Backend::Keep<T>       a variable on the stack that keeps a T alive
 //   TRICOLOR_TRACE(...)    a macro; it may stand for nothing
 //
@@ -25,11 +28,15 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
+#include <type_traits>
+#include <vector>
 
 namespace bench {
 
@@ -100,11 +107,80 @@ void AllocateSize(Backend& backend, double seconds) {
   Print(figure.c_str(), (end - begin) / static_cast<double>(objects) * 1e9);
 }
 
+// Calls body(Size<n>()) for each of the sizes.
+template <size_t n>
+using Size = std::integral_constant<size_t, n>;
+template <typename Body>
+void ForEachSize(const Body& body) {
+  body(Size<16>());
+  body(Size<24>());
+  body(Size<32>());
+  body(Size<64>());
+  body(Size<128>());
+  body(Size<256>());
+  body(Size<512>());
+}
+
 template <typename Backend>
 void Allocate(Backend& backend, double seconds) {
-  AllocateSize<16>(backend, seconds);
-  AllocateSize<64>(backend, seconds);
-  AllocateSize<512>(backend, seconds);
+  ForEachSize([&](auto size) { AllocateSize<size()>(backend, seconds); });
+}
+
+template <size_t size, typename Backend>
+void AllocateMany(Backend& backend, uint64_t objects) {
+  for (uint64_t i = 0; i < objects; ++i) {
+    auto* block = backend.template New<Block<size>>();
+    Use(block);
+    backend.Free(block);
+  }
+}
+
+// `objects` of the size in `workload`, alloc-SIZE, for a program that counts
+// instructions from outside. False when there is no such size.
+template <typename Backend>
+bool AllocateObjects(Backend& backend, const std::string& workload,
+                     uint64_t objects) {
+  bool known = false;
+  ForEachSize([&](auto size) {
+    if (workload != "alloc-" + std::to_string(size())) return;
+    AllocateMany<size()>(backend, objects);
+    known = true;
+  });
+  return known;
+}
+
+// Objects of a size that die at once, on one thread and on two at the same
+// time: the throughput of two divided by that of one. By the wall clock, which
+// means something only on a machine with two idle processors, and by processor
+// time: what two threads lose by sharing, but not by waiting.
+template <size_t size, typename Backend>
+void AllocateOnTwo(Backend& backend, double seconds) {
+  double wall[3], cpu[3];  // objects a second, by the number of threads
+  for (int threads = 1; threads <= 2; ++threads) {
+    std::atomic<uint64_t> objects{0};
+    std::vector<std::thread> running;
+    const double begin = WallSeconds();
+    const double cpu_begin = CpuSeconds();
+    for (int t = 0; t < threads; ++t) {
+      running.emplace_back([&] {
+        typename Backend::Thread thread(backend);
+        uint64_t own = 0;
+        for (; WallSeconds() - begin < seconds; own += 10000) {
+          AllocateMany<size>(thread, 10000);
+        }
+        objects += own;
+      });
+    }
+    backend.Await([&] {
+      for (std::thread& thread : running) thread.join();
+    });
+    const auto done = static_cast<double>(objects);
+    wall[threads] = done / (WallSeconds() - begin);
+    cpu[threads] = done / (CpuSeconds() - cpu_begin) * threads;
+  }
+  const std::string figure = "two-threads-" + std::to_string(size);
+  Print((figure + "-wall").c_str(), wall[2] / wall[1]);
+  Print((figure + "-cpu").c_str(), cpu[2] / cpu[1]);
 }
 
 template <typename Backend>
@@ -253,7 +329,8 @@ void MarkLists(Backend& backend, uint32_t megabytes) {
   Use(static_cast<Field*>(heads));
 }
 
-// WORKLOAD SIZE: `alloc SECONDS`, `trees DEPTH`, `churn STEPS`, `graph NODES`,
+// WORKLOAD SIZE: `alloc SECONDS`, `alloc-512 OBJECTS` (or another of the
+// sizes), `threads SECONDS`, `trees DEPTH`, `churn STEPS`, `graph NODES`,
 // `lists MEGABYTES`.
 template <typename Backend>
 int Main(int argc, char** argv) {
@@ -262,6 +339,9 @@ int Main(int argc, char** argv) {
   Backend backend;
   if (size > 0 && workload == "alloc") {
     Allocate(backend, size);
+  } else if (size > 0 && workload.starts_with("alloc-") &&
+             AllocateObjects(backend, workload, static_cast<uint64_t>(size))) {
+    return 0;
   } else if (size > 0 && workload == "trees") {
     Trees(backend, static_cast<int>(size));
   } else if (size > 0 && workload == "churn") {
@@ -270,9 +350,17 @@ int Main(int argc, char** argv) {
     MarkGraph(backend, static_cast<uint32_t>(size));
   } else if (Backend::kCollects && size > 0 && workload == "lists") {
     MarkLists(backend, static_cast<uint32_t>(size));
+  } else if (size > 0 && workload == "threads") {
+    if constexpr (!std::is_void_v<typename Backend::Thread>) {
+      AllocateOnTwo<16>(backend, size);
+      AllocateOnTwo<64>(backend, size);
+      AllocateOnTwo<512>(backend, size);
+    }
   } else {
-    std::fprintf(stderr, "usage: %s alloc|trees|churn|graph|lists SIZE\n",
-                 argv[0]);
+    std::fprintf(
+        stderr,
+        "usage: %s alloc|alloc-BYTES|threads|trees|churn|graph|lists SIZE\n",
+        argv[0]);
     return 1;
   }
   return 0;

@@ -4,9 +4,11 @@
 // Accounts, flushing, allocation while a cycle marks, and without memory.
 
 #include <cstdint>
+#include <string>
 
 #include "gtest/gtest.h"
 #include "tricolor/base/sys/fake_os_memory.h"
+#include "tricolor/base/test_random.h"
 #include "tricolor/mcache/mcache_test_fixture.h"
 
 namespace tricolor::mcache {
@@ -30,6 +32,39 @@ TEST_F(MCacheTest, TakesBackWhatWasNotUsed) {
   EXPECT_EQ(observer_.live, 5 * 512);
   New(kClass);  // the rest of the same span
   EXPECT_EQ(observer_.live, kSlots * 512);
+}
+
+// What the pacer has been told is never less than what has been handed out,
+// whenever it looks, and exactly that when nothing is cached.
+TEST_F(MCacheTest, TheReportedHeapNeverLagsBehindTheObjects) {
+  TestRandom random(TestSeed());
+  constexpr TypeInfo kTypes[] = {kBitmapType, kNoScanType, kHeaderType,
+                                 NoPointers(512, 8), kLargeType};
+  int64_t objects = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const TypeInfo& type =
+        random.OneIn(500) ? kTypes[4] : kTypes[random.Below(4)];
+    const uint64_t n = 1 + random.Below(3);
+    void* object = cache_->Allocate(type, n);
+    ASSERT_NE(object, nullptr);
+    // Tiny blocks are shared: counted when one begins.
+    if (!MCache::UsesTinyBlock(type, n)) {
+      objects += static_cast<int64_t>(SpanOf(object)->slot_size());
+    }
+    ASSERT_GE(observer_.live, objects) << "object " << i;
+    if (random.OneIn(300)) {
+      if (random.OneIn(2)) cache_->ParkRuns();
+      if (random.OneIn(2)) cache_->ReleaseAll();
+      ASSERT_GE(observer_.live, objects);
+    }
+    if (objects > (48 << 20)) break;
+  }
+  cache_->ReleaseAll();
+  int64_t live = 0;
+  t_.heap.ForEachHeapSpan([&live](const MSpan& span) {
+    live += static_cast<int64_t>(span.allocated() * span.slot_size());
+  });
+  EXPECT_EQ(observer_.live, live);
 }
 
 TEST_F(MCacheTest, TakesNothingBackForAStaleSpan) {
@@ -107,6 +142,21 @@ TEST_F(MCacheTest, ACacheTwoCyclesBehindIsFatal) {
   EXPECT_DEATH(cache_->PrepareForSweep(),
                "last flushed in generation 0, heap generation 4");
   cache_.reset();
+}
+
+TEST_F(MCacheTest, AFlushGenerationThatCannotBeIsFatal) {
+  t_.heap.AdvanceSweepGen();
+  t_.heap.AdvanceSweepGen();
+  ASSERT_EQ(sg(), 4u);
+  for (const uint32_t wrong : {0u, 1u, 3u, 5u, 6u}) {
+    MCacheTestPeer::SetFlushGen(*cache_, wrong);
+    EXPECT_DEATH(cache_->PrepareForSweep(),
+                 "last flushed in generation " + std::to_string(wrong) +
+                     ", heap generation 4, expected 4 or 2");
+  }
+  MCacheTestPeer::SetFlushGen(*cache_, 2);
+  cache_->PrepareForSweep();
+  EXPECT_EQ(cache_->flush_gen(), 4u);
 }
 
 TEST_F(MCacheTest, AllocationFromAnUnflushedCacheIsFatal) {

@@ -28,6 +28,9 @@ class MCacheTestPeer {
   static mheap::MSpan* Current(MCache& cache, mheap::SpanClass c) {
     return cache.spans_[c.index()];
   }
+  static void SetFlushGen(MCache& cache, uint32_t gen) {
+    cache.flush_gen_.StoreRelaxed(gen);
+  }
 };
 
 using mcentral::FakeSweeper;

@@ -16,6 +16,7 @@ namespace {
 class BoehmBackend : public bench::PlainPointers {
  public:
   static constexpr bool kCollects = true;
+  using Thread = void;
 
   BoehmBackend() { GC_INIT(); }
 

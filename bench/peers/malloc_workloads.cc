@@ -14,6 +14,8 @@ namespace {
 class MallocBackend : public bench::PlainPointers {
  public:
   static constexpr bool kCollects = false;
+  // Nothing of it belongs to a thread.
+  using Thread = MallocBackend&;
 
   template <typename T>
   T* New() {
@@ -28,6 +30,10 @@ class MallocBackend : public bench::PlainPointers {
   char* NewBytes(size_t n) { return NewArray<char>(n); }
   void Free(void* p) { std::free(p); }
   void Collect() {}
+  template <typename Join>
+  void Await(const Join& join) {
+    join();
+  }
 };
 
 }  // namespace

@@ -51,10 +51,16 @@ func (r *random) below(n uint32) uint32 {
 	return uint32(((x * 0x2545F4914F6CDD1D) >> 32) * uint64(n) >> 32)
 }
 
-// sink makes what is assigned to it escape to the heap.
-var sink16 *[16]byte
-var sink64 *[64]byte
-var sink512 *[512]byte
+// What is assigned to these escapes to the heap.
+var (
+	sink16  *[16]byte
+	sink24  *[24]byte
+	sink32  *[32]byte
+	sink64  *[64]byte
+	sink128 *[128]byte
+	sink256 *[256]byte
+	sink512 *[512]byte
+)
 
 func timeAllocation(figure string, seconds float64, allocate func()) {
 	begin := cpuSeconds()
@@ -74,9 +80,29 @@ func allocate(seconds float64) {
 			sink16 = new([16]byte)
 		}
 	})
+	timeAllocation("alloc-24-ns", seconds, func() {
+		for i := 0; i < 100000; i++ {
+			sink24 = new([24]byte)
+		}
+	})
+	timeAllocation("alloc-32-ns", seconds, func() {
+		for i := 0; i < 100000; i++ {
+			sink32 = new([32]byte)
+		}
+	})
 	timeAllocation("alloc-64-ns", seconds, func() {
 		for i := 0; i < 100000; i++ {
 			sink64 = new([64]byte)
+		}
+	})
+	timeAllocation("alloc-128-ns", seconds, func() {
+		for i := 0; i < 100000; i++ {
+			sink128 = new([128]byte)
+		}
+	})
+	timeAllocation("alloc-256-ns", seconds, func() {
+		for i := 0; i < 100000; i++ {
+			sink256 = new([256]byte)
 		}
 	})
 	timeAllocation("alloc-512-ns", seconds, func() {
@@ -210,12 +236,14 @@ func main() {
 		size, _ = strconv.ParseFloat(os.Args[2], 64)
 	}
 	if size <= 0 {
-		fmt.Fprintln(os.Stderr, "usage: workloads alloc|trees|churn|graph|lists SIZE")
+		fmt.Fprintln(os.Stderr, "usage: workloads alloc|threads|trees|churn|graph|lists SIZE")
 		os.Exit(1)
 	}
 	switch os.Args[1] {
 	case "alloc":
 		allocate(size)
+	case "threads":
+		// Collections use other threads anyway.
 	case "trees":
 		trees(int(size))
 	case "churn":
