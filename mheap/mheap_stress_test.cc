@@ -14,6 +14,12 @@
 #include "tricolor/mheap/mheap_testing.h"
 
 namespace tricolor::mheap {
+
+class MHeapTestPeer {
+ public:
+  static Mutex& lock(MHeap& heap) { return heap.lock_; }
+};
+
 namespace {
 
 constexpr int kThreads = 4;
@@ -160,6 +166,65 @@ TEST(MHeapStressTest, ThreadsShareTheHeap) {
   SCOPED_TRACE(seed);
   Stress stress;
   stress.Run(seed);
+}
+
+// Pages that could be taken before they are counted as free would be counted
+// as taken first. The freeing thread needs the lock to give them away.
+TEST(MHeapStressTest, FreedPagesAreCountedBeforeTheyAreGivenAway) {
+  TestHeap t({.reservation = kArenaSize, .use_processor_caches = false});
+  MSpan* span = t.heap.AllocSpan(t.processor, PageCount(1), LargeClass());
+  std::thread freer;
+  {
+    MutexLock lock(MHeapTestPeer::lock(t.heap));
+    freer = std::thread([&] { t.heap.FreeSpan(t.processor, span); });
+    // Would be for ever if it counted later.
+    while (t.heap.ReadStats().free_span_calls == 0) std::this_thread::yield();
+    EXPECT_EQ(t.heap.ReadStats().free_bytes, int64_t{kPageSize});
+  }
+  freer.join();
+}
+
+// Threads that pass on the only two free pages of a full heap: a page counted
+// as taken before it was counted as free, or as freed before it was counted as
+// taken, makes a sum negative at once (INV-MHEAP-BYTES, in each answer).
+TEST(MHeapStressTest, BytesAddUpWhileTwoPagesGoRound) {
+  FakeOsMemory os;
+  MHeap heap(os, {.reservation = kArenaSize,
+                  .max_mapped = pagealloc::kChunkBytes,
+                  .use_processor_caches = false});
+  ASSERT_TRUE(heap.Init());
+  ProcessorCache processor;
+  heap.AttachProcessor(processor);
+  MSpan* rest = heap.AllocManual(processor, PageCount(510));
+  ASSERT_NE(rest, nullptr);
+  std::atomic<MSpan*> mailbox{nullptr};
+  std::atomic<int> running{3};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      ProcessorCache own;
+      heap.AttachProcessor(own);
+      for (int k = 0; k < 10000; ++k) {
+        MSpan* span = heap.AllocSpan(own, PageCount(1), LargeClass());
+        MSpan* other = mailbox.exchange(span, std::memory_order_acq_rel);
+        if (other != nullptr) heap.FreeSpan(own, other);
+      }
+      heap.ReleaseProcessor(own);
+      running.fetch_sub(1);
+    });
+  }
+  while (running.load() != 0) {
+    const HeapStats stats = heap.ReadStats();
+    ASSERT_EQ(stats.mapped_bytes,
+              static_cast<int64_t>(pagealloc::kChunkBytes.value()));
+  }
+  for (std::thread& thread : threads) thread.join();
+  MSpan* last = mailbox.load();
+  if (last != nullptr) heap.FreeSpan(processor, last);
+  heap.FreeManual(processor, rest);
+  heap.CheckInvariants();
+  EXPECT_EQ(heap.pages_in_use(), PageCount(0));
+  heap.ReleaseProcessor(processor);
 }
 
 // Readers come to the end of the heap as soon as it is there.
