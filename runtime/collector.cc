@@ -106,7 +106,10 @@ void Collector::RunCycle(bool forced) {
   // The background may not have come to it.
   ReturnMemory();
   // Nearly all that the stop will have to make sure of: the world still runs.
-  if (!parts_.heap.mark_bit_arenas().Reserve()) return;
+  if (!parts_.heap.mark_bit_arenas().Reserve()) {
+    Refuse(record);
+    return;
+  }
 
   const ByteCount goal_before(parts_.pacer.goal());
   const uint64_t requested = SteadyNanoseconds();
@@ -115,6 +118,7 @@ void Collector::RunCycle(bool forced) {
   record.heap_at_stop = parts_.pacer.heap_live();
   if (!SweepRest()) {
     parts_.world.Start();
+    Refuse(record);
     return;
   }
   const uint64_t others_cpu = Mark(&record);
@@ -137,6 +141,20 @@ void Collector::RunCycle(bool forced) {
     std::fputs(line.c_str(), stderr);
   }
   if (options_.trace_scavenging) scavenge_log_.Print(/*forced=*/false);
+}
+
+void Collector::Refuse(const CycleRecord& record) {
+  parts_.pacer.CycleRefused();
+  {
+    MutexLock lock(mutex_);
+    ++stats_.num_gc_refused;
+  }
+  if (!options_.trace) return;
+  const std::string line =
+      FormatRefusal(SteadyNanoseconds() - made_at_, parts_.pacer.heap_live(),
+                    record.forced) +
+      "\n";
+  std::fputs(line.c_str(), stderr);
 }
 
 // As much is live as after the last cycle or, when there was none yet, perhaps

@@ -130,6 +130,8 @@ class Collector final : private BackgroundSweeper::Listener {
   // Gives free memory beyond the goals to the OS, or has it given.
   void ReturnMemory();
   void Account(CycleRecord* record, uint64_t cpu);
+  // The cycle does not take place; the next one is not due at once.
+  void Refuse(const CycleRecord& record);
 
   const CollectorParts parts_;
   const CollectorOptions options_;

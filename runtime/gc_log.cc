@@ -38,4 +38,13 @@ std::string FormatCycle(const CycleRecord& r) {
   return line;
 }
 
+std::string FormatRefusal(uint64_t since_start, uint64_t heap, bool forced) {
+  char line[128];
+  std::snprintf(line, sizeof line,
+                "gc refused: no memory for mark bits @%.3fs, %" PRIu64 " MB%s",
+                static_cast<double>(since_start) / 1e9, Megabytes(heap),
+                forced ? " (forced)" : "");
+  return line;
+}
+
 }  // namespace tricolor::runtime

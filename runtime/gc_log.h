@@ -1,8 +1,8 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// One collection in numbers, and the line that TRICOLOR_DEBUG=gctrace=1 prints
-// of it. Go counterpart: the gctrace line of gcMarkTermination. A plain value.
+// One collection in numbers, and the lines that TRICOLOR_DEBUG=gctrace=1 prints
+// of it, or of one that could not take place. Go counterpart: the gctrace line of gcMarkTermination. A plain value.
 
 #ifndef TRICOLOR_RUNTIME_GC_LOG_H_
 #define TRICOLOR_RUNTIME_GC_LOG_H_
@@ -33,6 +33,10 @@ struct CycleRecord {
 // gc 12 @3.021s 2%: 0.31 ms stop, 17->18->9 MB, 20 MB goal, 812345 objects,
 // 2 threads (forced)
 std::string FormatCycle(const CycleRecord& record);
+// Of a cycle that did not take place, `since_start` nanoseconds after the heap
+// was made, for which there were `heap` bytes in use. Without a newline:
+// gc refused: no memory for mark bits @3.021s, 17 MB (forced)
+std::string FormatRefusal(uint64_t since_start, uint64_t heap, bool forced);
 
 }  // namespace tricolor::runtime
 

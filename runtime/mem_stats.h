@@ -50,6 +50,7 @@ struct MemStats {
   uint64_t next_gc = 0;              // the heap size that the next one aims at
   uint64_t num_gc = 0;               // completed
   uint64_t num_forced_gc = 0;        // of them, asked for by Collect
+  uint64_t num_gc_refused = 0;       // not run: no memory for mark bits
   uint64_t last_gc_ns = 0;           // when the last one ended, in Unix time
   uint64_t last_gc_heap_before = 0;  // of the last one: the heap at its start,
   uint64_t last_gc_heap_after = 0;   // what it found live,

@@ -89,6 +89,18 @@ void Pacer::CycleDone(uint64_t marked, uint64_t roots, uint64_t overhead) {
   SetGoal();
 }
 
+// A thread that compared with the old trigger may still raise the flag: one
+// attempt more.
+void Pacer::CycleRefused() {
+  MutexLock lock(mutex_);
+  const uint64_t live = heap_live();
+  const uint64_t retry = Add(live, std::max(live / 16, kGrowthToRetry));
+  const auto trigger =
+      static_cast<int64_t>(std::min(retry, static_cast<uint64_t>(INT64_MAX)));
+  if (trigger > trigger_.LoadRelaxed()) trigger_.StoreRelaxed(trigger);
+  due_.StoreRelaxed(live_.LoadRelaxed() >= trigger_.LoadRelaxed());
+}
+
 int Pacer::SetGcPercent(int percent) {
   MutexLock lock(mutex_);
   const int old = inputs_.gc_percent;

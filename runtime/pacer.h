@@ -45,6 +45,7 @@ class Pacer final : public mcache::AllocationObserver {
   // limit a sixteenth of that: a limit that cannot be met, or 0 percent, does
   // not make the program collect all the time.
   static constexpr uint64_t kLeastGrowth = 256 << 10;
+  static constexpr uint64_t kGrowthToRetry = 1 << 20;
 
   Pacer(int gc_percent, int64_t memory_limit, uint64_t min_heap);
 
@@ -61,6 +62,9 @@ class Pacer final : public mcache::AllocationObserver {
   uint64_t heap_live() const;
   uint64_t goal() const;
 
+  // A cycle could not take place: none is due before the heap in use has grown
+  // by a sixteenth, at least by kGrowthToRetry, or the settings change.
+  void CycleRefused();
   // World stopped, at the end of a cycle.
   void CycleDone(uint64_t marked, uint64_t roots, uint64_t overhead);
 

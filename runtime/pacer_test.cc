@@ -97,6 +97,43 @@ TEST(PacerTest, NewSettingsTakeEffectAtOnce) {
   EXPECT_EQ(pacer.memory_limit(), static_cast<int64_t>(32 * kMiB));
 }
 
+TEST(PacerTest, ARefusedCycleIsNotDueBeforeTheHeapHasGrown) {
+  Pacer pacer(100, INT64_MAX, 4 * kMiB);
+  pacer.HeapLiveChanged(4 * kMiB);
+  pacer.CycleRefused();
+  EXPECT_FALSE(pacer.due());
+  EXPECT_EQ(pacer.goal(), 4 * kMiB);
+  pacer.HeapLiveChanged(Pacer::kGrowthToRetry - 1);
+  EXPECT_FALSE(pacer.due());
+  pacer.HeapLiveChanged(1);
+  EXPECT_TRUE(pacer.due());
+  pacer.HeapLiveChanged(27 * kMiB);
+  pacer.CycleRefused();
+  pacer.HeapLiveChanged(2 * kMiB - 1);
+  EXPECT_FALSE(pacer.due());
+  pacer.HeapLiveChanged(1);
+  EXPECT_TRUE(pacer.due());
+  pacer.CycleRefused();
+  EXPECT_FALSE(pacer.due());
+  pacer.SetGcPercent(90);
+  EXPECT_TRUE(pacer.due());
+  pacer.CycleDone(kMiB, 0, 0);
+  EXPECT_FALSE(pacer.due());
+}
+
+TEST(PacerTest, ARefusalDoesNotBringTheNextCycleForward) {
+  Pacer pacer(100, INT64_MAX, 4 * kMiB);
+  pacer.CycleRefused();
+  pacer.HeapLiveChanged(4 * kMiB - 1);
+  EXPECT_FALSE(pacer.due());
+  pacer.HeapLiveChanged(1);
+  EXPECT_TRUE(pacer.due());
+  Pacer without_goal(-1, INT64_MAX, 4 * kMiB);
+  without_goal.HeapLiveChanged(INT64_MAX - 1);
+  without_goal.CycleRefused();
+  EXPECT_FALSE(without_goal.due());
+}
+
 TEST(PacerTest, TheFirstGoalUnderALimitLeavesRoomForTheHeapsOwnStructures) {
   Pacer pacer(-1, 100 * kMiB, 4 * kMiB);
   EXPECT_LE(pacer.goal(), 93 * kMiB);

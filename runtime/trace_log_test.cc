@@ -74,6 +74,13 @@ TEST(GcLogTest, TheLineSaysItAll) {
             "objects, 1 thread");
 }
 
+TEST(GcLogTest, ARefusedCycleHasALineOfItsOwn) {
+  EXPECT_EQ(FormatRefusal(3'021'400'000, (17 << 20) + 1000, true),
+            "gc refused: no memory for mark bits @3.021s, 17 MB (forced)");
+  EXPECT_EQ(FormatRefusal(0, 0, false),
+            "gc refused: no memory for mark bits @0.000s, 0 MB");
+}
+
 TEST(GcLogTest, EachCollectionPrintsOneLine) {
   HeapOptions options = ExactOptions();
   options.debug = "gctrace=1";
