@@ -196,15 +196,18 @@ void Collector::StartSweep(CycleRecord* record) {
   // At its peak: before work buffers are given back.
   const mheap::HeapStats stats = parts_.heap.ReadStats();
   const auto work_bufs = static_cast<uint64_t>(stats.manual_span_bytes);
-  in_use_ = ByteCount(static_cast<uint64_t>(stats.heap_span_bytes) + work_bufs);
+  const ByteCount in_spans(static_cast<uint64_t>(stats.heap_span_bytes));
+  in_use_ = in_spans + ByteCount(work_bufs);
   const uint64_t overhead =
       parts_.heap.metadata().bytes_from_os().value() + work_bufs;
   parts_.pacer.CycleDone(mark.marked_bytes, mark.root_words * sizeof(uint64_t),
                          overhead);
   record->goal = parts_.pacer.goal();
   const uint64_t distance = record->goal - mark.marked_bytes;
-  parts_.sweeper.SetPace(ByteCount(
-      distance > 2 * kSweepMargin ? distance - kSweepMargin : distance / 2));
+  parts_.sweeper.SetPace(
+      ByteCount(distance > 2 * kSweepMargin ? distance - kSweepMargin
+                                            : distance / 2),
+      PagesIn(in_spans));
 }
 
 void Collector::SweepEverything() {

@@ -244,8 +244,9 @@ void Sweeper::CountSwept(ProcessorCache& processor, const MSpan& span,
 
 // Usually there is nothing to wait for. A generation of sg-1 is someone who
 // sweeps it just now; sg+1 is a cache that will be flushed before it is used;
-// sg-2 with Begin refused is someone who has taken the span from a set, and is
-// counted as active until it has swept it.
+// sg-2 with Begin refused is someone who has taken the span from a set, or
+// claimed the piece of a walk that it begins in, and is counted as active until
+// it has swept it.
 void Sweeper::EnsureSwept(ProcessorCache& processor, MSpan& span) {
   const uint32_t sg = heap_.sweep_gen();
   for (;;) {
@@ -274,30 +275,27 @@ void Sweeper::EnsureSwept(ProcessorCache& processor, MSpan& span) {
 PageCount Sweeper::Reclaim(ProcessorCache& processor, PageCount wanted) {
   PageCount freed(0);
   while (freed < wanted && Begin()) {
-    const std::optional<Swept> swept =
+    const std::optional<PageCount> piece =
         SweepPiece(processor, reclaim_, Which::kUnmarked);
     End();
-    if (!swept.has_value()) break;
-    freed += swept->freed;
+    if (!piece.has_value()) break;
+    freed += *piece;
   }
   return freed;
 }
 
 // ---- Spans found through the page bitmaps.
 
-// Spans that were left out of the sets for want of memory. Whoever claims a
-// piece is counted as active until it has been swept, so that the phase is not
-// done before.
+// Spans that were left out of the sets for want of memory: one piece, though
+// there may be none in it, for a heap may have many. Whoever claims a piece is
+// counted as active until it has been swept, so that the phase is not done
+// before.
 std::optional<PageCount> Sweeper::SweepUnlisted(ProcessorCache& processor) {
-  while (const std::optional<Swept> swept =
-             SweepPiece(processor, unlisted_, Which::kAll)) {
-    if (swept->spans != 0) return swept->freed;
-  }
-  return std::nullopt;
+  return SweepPiece(processor, unlisted_, Which::kAll);
 }
 
-std::optional<Sweeper::Swept> Sweeper::SweepPiece(ProcessorCache& processor,
-                                                  Walk& walk, Which which) {
+std::optional<PageCount> Sweeper::SweepPiece(ProcessorCache& processor,
+                                             Walk& walk, Which which) {
   const uint64_t limit = walk.limit.LoadRelaxed();
   // Checked before the claim, so that the index cannot run away.
   if (walk.next.LoadRelaxed() >= limit) return std::nullopt;
@@ -309,9 +307,9 @@ std::optional<Sweeper::Swept> Sweeper::SweepPiece(ProcessorCache& processor,
 // Sweeps the spans that begin in these words, all or those without a marked
 // object. The words are read anew after each sweep: while it went on, spans may
 // have been freed and their pages reused.
-Sweeper::Swept Sweeper::SweepWords(ProcessorCache& processor, uint64_t first,
-                                   uint64_t limit, Which which) {
-  Swept swept;
+PageCount Sweeper::SweepWords(ProcessorCache& processor, uint64_t first,
+                              uint64_t limit, Which which) {
+  PageCount freed(0);
   const uint32_t sg = heap_.sweep_gen();
   for (uint64_t word = first; word < limit; ++word) {
     uint64_t ahead = ~uint64_t{0};  // the bits that have not been looked at
@@ -329,18 +327,17 @@ Sweeper::Swept Sweeper::SweepWords(ProcessorCache& processor, uint64_t first,
       // one that is freed or reused meanwhile has been swept.
       if (span == nullptr || span->state() != SpanState::kInUse) continue;
       if (!span->TryAcquireForSweep(sg)) continue;
-      swept.freed += SweepAcquired(processor, *span);
-      ++swept.spans;
+      freed += SweepAcquired(processor, *span);
     }
   }
-  return swept;
+  return freed;
 }
 
 // ---- Proportional sweeping.
 
-void Sweeper::SetPace(ByteCount heap_distance) {
+void Sweeper::SetPace(ByteCount heap_distance, PageCount in_use) {
   constexpr uint64_t kMaxDistance = uint64_t{1} << 60;
-  pace_pages_.StoreRelaxed(heap_.pages_in_use().value());
+  pace_pages_.StoreRelaxed(in_use.value());
   pace_basis_.StoreRelaxed(pages_swept_.LoadRelaxed());
   pace_charged_.StoreRelaxed(0);
   pace_distance_.StoreRelaxed(
@@ -363,11 +360,17 @@ void Sweeper::PayForSpan(ProcessorCache& processor, ByteCount bytes) {
   const auto due = static_cast<uint64_t>(
       share * static_cast<double>(pace_pages_.LoadRelaxed()));
   const uint64_t basis = pace_basis_.LoadRelaxed();
-  while (pages_swept_.LoadRelaxed() - basis < due) {
+  // A walk for unlisted spans may find none for long: not all at once.
+  constexpr int kMaxIdle = 4;
+  uint64_t swept = pages_swept_.LoadRelaxed() - basis;
+  for (int idle = 0; swept < due && idle < kMaxIdle;) {
     if (!SweepOne(processor).has_value()) {
       pace_distance_.StoreRelaxed(0);
       return;
     }
+    const uint64_t before = swept;
+    swept = pages_swept_.LoadRelaxed() - basis;
+    idle = swept == before ? idle + 1 : 0;
   }
 }
 

@@ -45,9 +45,9 @@ class Sweeper final : public mheap::SpanSweeper {
   // sweep phase. Fatal unless the previous phase is done.
   void StartPhase();
 
-  // Sweeps one span, if any is left, or a few that were not listed. The pages
-  // given back to the page heap (0 when all survive), or nothing when no span
-  // is left to take.
+  // Sweeps one span, if any is listed, else those in a small piece of the heap
+  // that were not. The pages given back to the page heap (0 when all survive,
+  // or there are none in the piece), or nothing when no span is left to take.
   std::optional<PageCount> SweepOne(mheap::ProcessorCache& processor);
   // Whether every span that no cache holds has been swept and no sweeper is at
   // work.
@@ -69,8 +69,9 @@ class Sweeper final : public mheap::SpanSweeper {
 
   // Proportional sweeping: everything is swept by the time that `heap_distance`
   // more bytes of span have been taken; at least a page is assumed. Leave a
-  // margin before the next trigger. World stopped, after StartPhase.
-  void SetPace(ByteCount heap_distance);
+  // margin before the next trigger. `in_use` are the pages in spans of objects.
+  // World stopped, after StartPhase.
+  void SetPace(ByteCount heap_distance, PageCount in_use);
 
   struct Stats {
     uint64_t spans_swept = 0;  // all phases
@@ -115,18 +116,14 @@ class Sweeper final : public mheap::SpanSweeper {
     Atomic<uint64_t> next;   // the first word that nobody has claimed
     Atomic<uint64_t> limit;  // 0: there is nothing to walk
   };
-  struct Swept {
-    uint64_t spans = 0;
-    PageCount freed;
-  };
   enum class Which : uint8_t { kUnmarked, kAll };
 
-  // Sweeps the unswept spans in the walk's next piece; nothing when it is at
-  // its end. Between Begin and End.
-  std::optional<Swept> SweepPiece(mheap::ProcessorCache& processor, Walk& walk,
-                                  Which which);
-  Swept SweepWords(mheap::ProcessorCache& processor, uint64_t first,
-                   uint64_t limit, Which which);
+  // Sweeps the unswept spans in the walk's next piece, and returns the pages
+  // freed; nothing when it is at its end. Between Begin and End.
+  std::optional<PageCount> SweepPiece(mheap::ProcessorCache& processor,
+                                      Walk& walk, Which which);
+  PageCount SweepWords(mheap::ProcessorCache& processor, uint64_t first,
+                       uint64_t limit, Which which);
   std::optional<PageCount> SweepUnlisted(mheap::ProcessorCache& processor);
 
   mheap::MHeap& heap_;

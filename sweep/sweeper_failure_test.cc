@@ -170,6 +170,55 @@ TEST_F(SweeperFailureTest, ReclaimAndEnsureSweptReachUnlistedSpans) {
   sweeper_.SweepAll(t_.processor);
 }
 
+// A large span, then a small one eight pieces away, both on no list.
+class FarApartTest : public SweeperFailureTest {
+ protected:
+  static constexpr uint64_t kPages = 8 * Sweeper::kClaimedWords * 64;
+
+  FarApartTest() {
+    large_ = t_.heap.AllocSpan(t_.processor, PageCount(kPages), kLarge);
+    last_ = t_.heap.AllocSpan(t_.processor, kClass);
+    TRICOLOR_CHECK(
+        last_->base() - large_->base() == BytesOf(PageCount(kPages)) &&
+            large_->base() == t_.heap.base(),
+        "the spans are elsewhere");
+    RefuseMemory();
+    for (MSpan* s : {large_, last_}) {
+      TestHeap::Take(s, 1);
+      t_.centrals.of(s->span_class()).PushSwept(*s);
+    }
+    t_.os.StopFailing();
+    TRICOLOR_CHECK(StartCycle(), "no cycle");
+    t_.Mark(large_, 0);
+    sweeper_.StartPhase();
+  }
+  uint64_t swept() const { return sweeper_.stats().spans_swept; }
+
+  MSpan* large_;
+  MSpan* last_;
+};
+
+TEST_F(FarApartTest, OneCallLooksForUnlistedSpansInOnePieceOnly) {
+  for (int piece = 0; piece < 8; ++piece) {
+    EXPECT_EQ(sweeper_.SweepOne(t_.processor), PageCount(0));
+    EXPECT_EQ(swept(), 1u);
+  }
+  EXPECT_EQ(sweeper_.SweepOne(t_.processor), PageCount(kClass.pages()));
+  EXPECT_EQ(swept(), 2u);
+  sweeper_.SweepAll(t_.processor);
+}
+
+TEST_F(FarApartTest, WhoPaysDoesNotSearchTheWholeHeap) {
+  sweeper_.SetPace(ByteCount(kPageSize), t_.heap.pages_in_use());
+  sweeper_.PayForSpan(t_.processor, ByteCount(kPageSize));
+  EXPECT_EQ(swept(), 1u);
+  EXPECT_FALSE(sweeper_.Done());
+  // The next one goes on where this one gave up.
+  sweeper_.PayForSpan(t_.processor, ByteCount(kPageSize));
+  EXPECT_EQ(swept(), 2u);
+  sweeper_.SweepAll(t_.processor);
+}
+
 TEST_F(SweeperFailureTest, ManySweepersSweepEachUnlistedSpanOnce) {
   for (int round = 0; round < 20; ++round) {
     constexpr uint64_t kSpans = 3000;

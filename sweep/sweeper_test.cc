@@ -541,7 +541,7 @@ TEST_F(SweeperTest, ASpanThatStartsInTheLastPageOfAWordIsReclaimed) {
 TEST_F(SweeperTest, SweepsInProportionToWhatIsAllocated) {
   for (int i = 0; i < 100; ++i) Listed(1, 1);
   sweeper_.StartPhase();
-  sweeper_.SetPace(ByteCount(1000000));
+  sweeper_.SetPace(ByteCount(1000000), t_.heap.pages_in_use());
   EXPECT_EQ(sweeper_.stats().spans_swept, 0u);
   for (uint64_t paid = 100000; paid <= 1000000; paid += 100000) {
     sweeper_.PayForSpan(t_.processor, ByteCount(100000));
@@ -553,7 +553,7 @@ TEST_F(SweeperTest, SweepsInProportionToWhatIsAllocated) {
 TEST_F(SweeperTest, PaysNothingWhenEnoughHasBeenSweptOtherwise) {
   for (int i = 0; i < 100; ++i) Listed(1, 1);
   sweeper_.StartPhase();
-  sweeper_.SetPace(ByteCount(1000000));
+  sweeper_.SetPace(ByteCount(1000000), t_.heap.pages_in_use());
   for (int i = 0; i < 60; ++i) EXPECT_EQ(SweepOne(), kNoPages);
   sweeper_.PayForSpan(t_.processor, ByteCount(600000));
   EXPECT_EQ(sweeper_.stats().spans_swept, 60u);
@@ -569,7 +569,7 @@ TEST_F(SweeperTest, WhateverTheDistanceAndTheChargeThereIsAnEnd) {
     for (const uint64_t charge : extremes) {
       for (int i = 0; i < 20; ++i) Listed(1, 1);
       sweeper_.StartPhase();
-      sweeper_.SetPace(ByteCount(distance));
+      sweeper_.SetPace(ByteCount(distance), t_.heap.pages_in_use());
       for (int i = 0; i < 5; ++i) {
         sweeper_.PayForSpan(t_.processor, ByteCount(charge));
       }
@@ -588,7 +588,7 @@ TEST_F(SweeperTest, AFullSpanOfChargesSweepsEverythingUnlessItIsCached) {
   MSpan* cached = t_.heap.AllocSpan(t_.processor, kClass);
   cached->set_sweep_gen(sg() + 3);
   sweeper_.StartPhase();
-  sweeper_.SetPace(ByteCount(1 << 20));
+  sweeper_.SetPace(ByteCount(1 << 20), t_.heap.pages_in_use());
   sweeper_.PayForSpan(t_.processor, ByteCount(1 << 20));
   EXPECT_EQ(sweeper_.stats().spans_swept, 10u);
   EXPECT_TRUE(sweeper_.Done());
@@ -618,7 +618,7 @@ TEST_F(SweeperTest, ManySweepersSweepEachSpanOnce) {
     const uint64_t swept_before = sweeper_.stats().spans_swept;
     const uint64_t due = t_.heap.pages_in_use().value();
     sweeper_.StartPhase();
-    sweeper_.SetPace(ByteCount(1 << 20));
+    sweeper_.SetPace(ByteCount(1 << 20), t_.heap.pages_in_use());
     std::vector<std::thread> threads;
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([this, i, &live] {

@@ -518,7 +518,8 @@ void Simulation::EndMark() {
   for (auto& p : processors_) p->cache->set_allocate_black(false);
   marking_ = false;
   sweeper_.StartPhase();
-  sweeper_.SetPace(ByteCount(uint64_t{choices_.Below(256)} * kPageSize));
+  sweeper_.SetPace(ByteCount(uint64_t{choices_.Below(256)} * kPageSize),
+                   t_.heap.pages_in_use());
   if (cycles_with_lost_slots_ > 0) --cycles_with_lost_slots_;
   ++cycles_;
 }

@@ -109,6 +109,7 @@ class World {
     threads.emplace_back([this, rounds] { SweepInBackground(rounds); });
     threads.emplace_back([this] { ReadStats(); });
     Collect(rounds);
+    t_.os.StopFailing();
     done_.StoreRelaxed(true);
     for (std::thread& thread : threads) thread.join();
     FinishSweep();
@@ -216,14 +217,25 @@ class World {
     for (int round = 0; round < rounds; ++round) {
       if (marking_) MarkConcurrently(random);
       barrier_.arrive_and_wait();
+      if (round % 12 == 5) RefuseMetadata();
+      if (round % 12 == 9) t_.os.StopFailing();
       if (marking_) {
         EndMark(random);
       } else {
         FinishSweep();
-        BeginMark();
-        if (round % 2 == 0) EndMark(random);
+        if (BeginMark() && round % 2 == 0) EndMark(random);
       }
       barrier_.arrive_and_wait();
+    }
+    EXPECT_GT(t_.os.failures(), 0u);
+  }
+
+  // From now on the heap grows, but there are no new mark bits and no blocks of
+  // span sets: spans stay unlisted.
+  void RefuseMetadata() {
+    t_.os.FailOnly(OsCall::kReserve);
+    t_.os.FailFrom(1);
+    while (t_.heap.metadata().Allocate(ByteCount(512), 8) != nullptr) {
     }
   }
 
@@ -236,18 +248,19 @@ class World {
     sweeper_.SweepAll(t_.processor);
   }
 
-  void BeginMark() {
+  // False when there is no memory for mark bits.
+  bool BeginMark() {
+    if (!t_.heap.mark_bit_arenas().Rotate()) return false;
     for (auto& p : processors_) {
       p->cache.ParkRuns();
       p->cache.set_allocate_black(true);
     }
-    TRICOLOR_CHECK(t_.heap.mark_bit_arenas().Rotate(),
-                   "no memory for mark bits");
     t_.heap.ClearPageMarks();
     marking_ = true;
     for (auto& p : processors_) {
       for (const Object& object : p->live) snapshot_.push_back(object.address);
     }
+    return true;
   }
 
   void MarkConcurrently(TestRandom& random) {
@@ -277,7 +290,7 @@ class World {
     for (auto& p : processors_) p->cache.set_allocate_black(false);
     marking_ = false;
     sweeper_.StartPhase();
-    sweeper_.SetPace(ByteCount(random.Below(4 << 20)));
+    sweeper_.SetPace(ByteCount(random.Below(4 << 20)), t_.heap.pages_in_use());
   }
 
   mcentral::TestHeap t_;
