@@ -3,8 +3,8 @@
 //
 // The protocol of ConsistentStats as state machines on memory with store
 // buffers, in every interleaving: each thread's stores wait in a queue and
-// reach memory in their order at any later time (x86-TSO; what release stores
-// and acquire loads promise); a seq_cst store waits until its queue is empty.
+// reach memory in their order at any later time (x86-TSO; C++ release and
+// acquire promise less); a seq_cst store waits until its queue is empty.
 //
 // Two writers move units between two counters. The first makes a span and hands
 // it to the second, which frees it; the reader reads twice meanwhile. Mutants

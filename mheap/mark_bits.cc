@@ -124,7 +124,7 @@ MarkBitArenas::Arena* MarkBitArenas::TakeForSweptSpans() {
 }
 
 // Clearing an arena here and not in Rotate keeps the pause short. Threads that
-// wait for the lock meanwhile need this arena too.
+// have room in theirs take no lock, and so do not wait for it.
 MarkBitArenas::Arena* MarkBitArenas::TakeFree() {
   Arena* arena = free_.Pop();
   arena->Clear();

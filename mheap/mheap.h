@@ -81,31 +81,29 @@ class ABSL_CACHELINE_ALIGNED MHeap {
 
   // ---- Spans.
   // A span of `span_class` with all slots free, in state InUse, with generation
-  // sg, on no set. Large: `pages` as given and one slot; small: `pages` must be
-  // the class's. `alignment` in pages, a power of two. Null when the heap
-  // cannot grow; nothing is changed then. Before the heap grows the sweeper is
-  // asked for the pages, with no lock held.
+  // sg, on no set. Large: `pages` as given and one slot; small: the class's.
+  // `alignment` in pages, a power of two. Null, and nothing changed, when the
+  // heap cannot grow; before, the sweeper is asked, with no lock held.
   [[nodiscard]] MSpan* AllocSpan(ProcessorCache& processor, PageCount pages,
                                  SpanClass span_class,
                                  PageCount alignment = PageCount(1));
   // A span of a small class, of the class's size.
   [[nodiscard]] MSpan* AllocSpan(ProcessorCache& processor,
                                  SpanClass span_class);
-  // Raw memory for the collector's own use; contents undefined. Never sweeps,
-  // so that it may be called under a lock whose rank is below the heap's.
+  // Raw memory for the collector's own use. Never sweeps: may be called under a
+  // lock whose rank is below the heap's.
   [[nodiscard]] MSpan* AllocManual(ProcessorCache& processor, PageCount pages);
-  // A swept heap span without live objects, specials or set membership that
-  // matters. Fatal unless InUse and sweep_gen() == sg. A run that lies in the
-  // window of the processor's page cache goes back there, without the lock.
+  // A swept heap span without live objects or specials. Fatal unless InUse and
+  // sweep_gen() == sg. A run in the window of the processor's page cache goes
+  // back there, without the lock.
   void FreeSpan(ProcessorCache& processor, MSpan* span);
   void FreeManual(ProcessorCache& processor, MSpan* span);
-  // New mark bits for a span at sweep; also renews the pages' PageInfo.
-  // Called by the span's sweeper before it publishes the generation. Needs no
-  // memory in a cycle, for which it has been reserved.
+  // By the span's sweeper, before it publishes the generation: new mark bits,
+  // and PageInfo. Needs no memory in a cycle: it has been reserved.
   void FinishSweep(MSpan& span, uint32_t marked);
 
   // ---- Lookup. Lock-free, any thread, any address.
-  // Whether `a` lies in the part of the reservation that has been grown.
+  // Whether `a` lies in the part that has been grown.
   bool Contains(Addr a) const {
     return a.value() - base_.value() < grown_bytes_.LoadRelaxed();
   }
@@ -124,8 +122,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
     return Contains(a) ? spans_[PageIndex(a)].LoadAcquire() : nullptr;
   }
   // The heap span with `a` in one of its slots at some moment of the call, or
-  // null. The answer stands as long as nobody frees spans, as during a mark
-  // phase.
+  // null. It stands while nobody frees spans, as when a cycle marks.
   MSpan* HeapSpanOf(Addr a) const {
     MSpan* span = SpanOf(a);
     return span != nullptr && span->IsHeapSpanAt(a) ? span : nullptr;
@@ -193,12 +190,10 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // By the sweeper, before it looks at marks: unlinks the specials of unmarked
   // objects, in list order, and returns them linked by `next`. An object with a
   // finalizer loses that and its weak handle only, and is marked: it lives on.
-  // Also clears the page bit when no specials stay. The serials of weak slots
-  // are zero when it returns, so that nobody finds a weak pointer alive while
-  // its object's finalizer or a cleanup runs.
+  // Clears the page bit when none stay. The serials of weak slots are zero when
+  // it returns: no weak pointer is alive while a finalizer or cleanup runs.
   Special* TakeDeadSpecials(MSpan& span);
-  // By the receiver of a dead special. A weak slot is retired by FreeSpecial:
-  // its serial has been set to zero before.
+  // By the receiver of a dead special. Retires a weak slot, its serial zero.
   void FreeSpecial(Special* special);
 
   // ---- Memory back to the OS (docs/scavenging.md), in bytes released; ends
@@ -229,15 +224,14 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   OsMemory& os() { return os_; }
 
   // ---- Statistics and checks.
-  // At any time, with other threads at work: the answer belongs to one moment,
-  // and INV-MHEAP-BYTES holds in it (else fatal). Not within a StatsSection.
+  // At any time: the answer belongs to one moment, and INV-MHEAP-BYTES holds in
+  // it (else fatal). Not within a StatsSection.
   HeapStats ReadStats() const;
   // By heap spans; reads the statistics.
   PageCount pages_in_use() const;
   // Mapped for spans: in use, manual, free and cached.
   ByteCount mapped() const { return grown(); }
-  // Of them, bytes that the OS holds memory for: mapped and not released. A
-  // value of some moment, for pacing; costs one load.
+  // Of them, bytes that the OS holds memory for. For pacing; costs one load.
   ByteCount ready() const { return ByteCount(ready_bytes_.LoadRelaxed()); }
   // Quiescent: no other thread in the heap. Fatal when an invariant is broken.
   void CheckInvariants() const;
@@ -269,8 +263,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
     pagealloc::PageRun run;
     MSpan* span = nullptr;
     bool locked = false;  // the caches did not have all of it
-    // For a run out of a page cache: the cache's window and its scavenged
-    // pages among the run's.
+    // Of a run out of a page cache: the window, and scavenged pages in the run.
     Addr window;
     uint64_t scavenged_bits = 0;
     // What the heap grew by to get them.
@@ -362,8 +355,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   Atomic<uint64_t>* page_info_ = nullptr;
   ArenaTable* arenas_ = nullptr;
   Atomic<uint32_t> sweep_gen_;
-  // Memory that the OS holds for us reads as zero. Cleared when pages of which
-  // only some are scavenged had to be declared scavenged as a whole.
+  // Memory that the OS holds for us reads as zero. Cleared when pages, some of
+  // them not scavenged, had to be declared scavenged.
   Atomic<bool> scavenged_is_zero_;
   SpanSweeper* sweeper_ = nullptr;
   void* owner_ = nullptr;
@@ -399,8 +392,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   Atomic<uint64_t> last_call_id_;
   Atomic<uint64_t> finalizers_;  // specials of that kind
 
-  // Written when scavenged pages are committed, and when pages are scavenged:
-  // not at all in a steady state.
+  // Written when pages are scavenged, and committed again; else steady.
   Atomic<uint64_t> ready_bytes_;
   ScavengeControl scavenge_;
 };

@@ -6,9 +6,10 @@
 // stores of MHeap and MSpan, under every schedule of a few preemptions. The
 // reader that does not look at the state twice is the mutant.
 
-#include <cstdint>
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "tricolor/mheap/schedule_explorer.h"
@@ -64,12 +65,14 @@ struct Model {
     SetState(kDead);
   }
 
-  bool Lookup(int address, bool look_twice) const {
+  // Sets *suspicious when the state was that of a heap span at first.
+  bool Lookup(int address, bool look_twice, bool* suspicious) const {
     ScheduleExplorer::Step();
     if (!entries[address]) return false;
     ScheduleExplorer::Step();
     const int seen = changes;
     if (state != kInUse) return false;
+    *suspicious = true;
     ScheduleExplorer::Step();
     const int seen_base = base;
     ScheduleExplorer::Step();
@@ -80,40 +83,13 @@ struct Model {
   }
 };
 
-class LookupScenario : public Scenario {
- public:
-  explicit LookupScenario(bool look_twice) : look_twice_(look_twice) {
-    model_.Make(kLives[0]);
-  }
-  int threads() const override { return 1 + kReaders; }
-  void Run(int t) override {
-    if (t > 0) {
-      found_[t - 1] = model_.Lookup(kAddresses[t - 1], look_twice_);
-      return;
-    }
-    for (int i = 1; i < 3; ++i) {
-      model_.Free(kLives[i - 1]);
-      model_.Make(kLives[i]);
-    }
-  }
-  std::string Check() override {
-    for (int i = 0; i < kReaders; ++i) {
-      if (found_[i] && !WasInASlot(kAddresses[i])) {
-        return "found at " + std::to_string(kAddresses[i]) +
-               ", where there never was a slot";
-      }
-    }
-    return "";
-  }
+// The lives of the structure, and an address behind the last slot of the first.
+struct Case {
+  std::vector<Life> lives;
+  int address;
 
- private:
-  static constexpr Life kLives[] = {{0, true}, {20, true}, {5, false}};
-  static constexpr int kReaders = 2;
-  // Behind the last slot of the first life; within the third, raw memory.
-  static constexpr int kAddresses[kReaders] = {9, 12};
-
-  static bool WasInASlot(int address) {
-    for (const Life& life : kLives) {
+  bool WasInASlot() const {
+    for (const Life& life : lives) {
       if (life.heap_span && address >= life.base &&
           address < life.base + kSlotBytes) {
         return true;
@@ -121,29 +97,76 @@ class LookupScenario : public Scenario {
     }
     return false;
   }
-
-  const bool look_twice_;
-  Model model_;
-  bool found_[kReaders] = {};
 };
 
-ScheduleExplorer::Factory Lookups(bool look_twice) {
-  return [look_twice] { return std::make_unique<LookupScenario>(look_twice); };
+std::vector<Case> Cases() {
+  std::vector<Case> cases;
+  for (const int address : {8, 9}) {
+    cases.push_back({{{0, true}, {20, true}, {5, false}}, address});
+    cases.push_back({{{0, true}, {20, false}}, address});
+  }
+  return cases;
 }
 
+class LookupScenario : public Scenario {
+ public:
+  // Sets *suspicious when the lookup got as far as to compare.
+  LookupScenario(const Case& of, bool look_twice, bool* suspicious)
+      : case_(of), look_twice_(look_twice), suspicious_(suspicious) {
+    model_.Make(case_.lives[0]);
+  }
+  int threads() const override { return 2; }
+  void Run(int t) override {
+    if (t == 1) {
+      found_ = model_.Lookup(case_.address, look_twice_, suspicious_);
+      return;
+    }
+    for (size_t i = 1; i < case_.lives.size(); ++i) {
+      model_.Free(case_.lives[i - 1]);
+      model_.Make(case_.lives[i]);
+    }
+  }
+  std::string Check() override {
+    if (!found_ || case_.WasInASlot()) return "";
+    return "found at " + std::to_string(case_.address) +
+           ", where there never was a slot";
+  }
+
+ private:
+  const Case& case_;
+  const bool look_twice_;
+  bool* const suspicious_;
+  Model model_;
+  bool found_ = false;
+};
+
 TEST(SpanLookupInterleavingTest, FindsNoSpanWhereThereNeverWasASlot) {
-  const ScheduleExplorer::Result result =
-      ScheduleExplorer::Explore(Lookups(true), 3);
-  EXPECT_EQ(result.failure, "") << result.Describe();
-  EXPECT_GE(result.schedules, 1000u);
+  for (const Case& c : Cases()) {
+    bool suspicious = false;
+    const ScheduleExplorer::Result result = ScheduleExplorer::Explore(
+        [&c, &suspicious] {
+          return std::make_unique<LookupScenario>(c, true, &suspicious);
+        },
+        4);
+    EXPECT_EQ(result.failure, "") << result.Describe();
+    EXPECT_GE(result.schedules, 100u);
+    EXPECT_TRUE(suspicious) << "at " << c.address;
+  }
 }
 
 TEST(SpanLookupInterleavingTest, OneLookAtTheStateMixesTwoLives) {
-  const ScheduleExplorer::Result result =
-      ScheduleExplorer::Explore(Lookups(false), 2);
-  EXPECT_NE(result.failure, "")
-      << "not caught in " << result.schedules << " schedules";
-  ::testing::Test::RecordProperty("caught_in", result.Describe());
+  for (const Case& c : Cases()) {
+    bool suspicious = false;
+    const ScheduleExplorer::Result result = ScheduleExplorer::Explore(
+        [&c, &suspicious] {
+          return std::make_unique<LookupScenario>(c, false, &suspicious);
+        },
+        2);
+    EXPECT_NE(result.failure, "")
+        << c.address << ", " << c.lives.size() << " lives: not caught in "
+        << result.schedules << " schedules";
+    ::testing::Test::RecordProperty("caught_in", result.Describe());
+  }
 }
 
 }  // namespace
