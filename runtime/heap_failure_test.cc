@@ -179,6 +179,9 @@ TEST(HeapFailureTest, AProgramThatWantsCyclesInVainGetsNullAndGoesOn) {
 
 TEST(HeapFailureTest, ARootWithoutMemoryIsNotMade) {
   FakeOsMemory os(OsOptions());
+  Heap other_heap(ExactOptions());
+  Mutator other_mutator(other_heap);
+  Root<Node> elsewhere(other_mutator, other_mutator.New<Node>(uint64_t{9}));
   Heap heap(OptionsFor(os));
   Mutator mutator(heap);
   Node* node = mutator.New<Node>(uint64_t{7});
@@ -201,6 +204,9 @@ TEST(HeapFailureTest, ARootWithoutMemoryIsNotMade) {
   }
   EXPECT_GT(thrown, 0U);
   EXPECT_EQ(made % RootBlock::kSlots, 0U);
+  EXPECT_THROW(elsewhere = node, std::bad_alloc);
+  ASSERT_NE(elsewhere.get(), nullptr);
+  EXPECT_EQ(elsewhere->value, 9U);
   heap.CheckInvariants();
   os.StopFailing();
   const Root<Node> root(node);

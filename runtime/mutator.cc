@@ -80,7 +80,8 @@ void* Mutator::AllocateSlotSlow(mheap::SpanClass span_class,
 namespace {
 
 // Between the slices of zeroing a large object: a safepoint, at which a Root
-// holds the object, for in exact mode the stack does not.
+// holds the object, for in exact mode the stack does not. When there is no
+// memory for the Root, who wants the safepoint waits for the next one.
 class LargeSafepoint final : public mcache::SliceHook {
  public:
   LargeSafepoint(MutatorContext& context, runtime::RootTable& roots)
@@ -88,7 +89,8 @@ class LargeSafepoint final : public mcache::SliceHook {
 
   void BetweenSlices(void* object) override {
     if (ABSL_PREDICT_TRUE(context_.poll.LoadRelaxed() == 0)) return;
-    runtime::RootSlot* root = runtime::NewRootIn(roots_, object);
+    runtime::RootSlot* root = runtime::TryNewRootIn(roots_, object);
+    if (root == nullptr) return;
     context_.world->Poll(context_);
     runtime::FreeRoot(root);
   }

@@ -8,8 +8,9 @@
 // Making and dropping a Root on a thread that is attached (and not in a
 // NativeScope) takes no lock. It must be gone, or null, when its heap is
 // destroyed: ~Heap checks that. Thread-compatible; different Roots may be used
-// on different threads, attached or not. Making one, or giving a null one an
-// object, throws std::bad_alloc when there is no memory for it.
+// on different threads, attached or not. Making one, or giving one an object
+// that was null or held one of another heap, throws std::bad_alloc when there
+// is no memory for it; then it holds what it held.
 //
 // Go counterpart: any variable outside the heap.
 

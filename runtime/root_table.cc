@@ -49,15 +49,16 @@ void RootTable::Move(RootSlotCache& from, RootSlotCache& to, size_t count) {
   }
 }
 
-void RootTable::Reserve() {
-  if (free_.first != nullptr) return;
+bool RootTable::Reserve() {
+  if (free_.first != nullptr) return true;
   auto* block = heap_.metadata().New<RootBlock>();
-  if (block == nullptr) throw std::bad_alloc();
+  if (block == nullptr) return false;
   block->table = this;
   block->next = blocks_;
   blocks_ = block;
   ++block_count_;
   for (size_t i = RootBlock::kSlots; i-- > 0;) Push(free_, &block->slots[i]);
+  return true;
 }
 
 RootSlotCache* RootTable::OwnSlots() const {
@@ -69,10 +70,16 @@ RootSlotCache* RootTable::OwnSlots() const {
 }
 
 RootSlot* RootTable::NewSlot(const void* p) {
+  RootSlot* slot = TryNewSlot(p);
+  if (slot == nullptr) throw std::bad_alloc();
+  return slot;
+}
+
+RootSlot* RootTable::TryNewSlot(const void* p) {
   if (RootSlotCache* own = OwnSlots()) {
     if (own->first == nullptr) {
       MutexLock lock(mutex_);
-      Reserve();
+      if (!Reserve()) return nullptr;
       Move(free_, *own, RootBlock::kSlots);
     }
     RootSlot* slot = Pop(*own);
@@ -80,7 +87,7 @@ RootSlot* RootTable::NewSlot(const void* p) {
     return slot;
   }
   MutexLock lock(mutex_);
-  Reserve();
+  if (!Reserve()) return nullptr;
   RootSlot* slot = Pop(free_);
   slot->StoreRelaxed(WordOf(p));
   return slot;
@@ -145,26 +152,32 @@ size_t RootTable::CountUsedLocked() const {
 }
 
 void AssignRoot(RootSlot** slot, const void* p) {
-  if (*slot != nullptr) {
-    RootTable& table = *RootBlock::Of(*slot).table;
-    if (p != nullptr && table.Contains(p)) {
-      table.Set(*slot, p);
+  RootSlot* const old = *slot;
+  RootSlot* fresh = nullptr;
+  if (p != nullptr) {
+    if (old != nullptr && RootBlock::Of(old).table->Contains(p)) {
+      RootBlock::Of(old).table->Set(old, p);
       return;
     }
-    table.Free(*slot);
-    *slot = nullptr;
+    RootTable* table = FindTable(p);
+    TRICOLOR_CHECK(table != nullptr, "a Root of %p, which lies in no heap", p);
+    fresh = table->NewSlot(p);
   }
-  if (p == nullptr) return;
-  RootTable* table = FindTable(p);
-  TRICOLOR_CHECK(table != nullptr, "a Root of %p, which lies in no heap", p);
-  *slot = table->NewSlot(p);
+  *slot = fresh;
+  FreeRoot(old);
 }
 
-RootSlot* NewRootIn(RootTable& table, const void* p) {
+RootSlot* TryNewRootIn(RootTable& table, const void* p) {
   if (p == nullptr) return nullptr;
   TRICOLOR_CHECK(table.Contains(p), "a Root of %p, which is not in its heap",
                  p);
-  return table.NewSlot(p);
+  return table.TryNewSlot(p);
+}
+
+RootSlot* NewRootIn(RootTable& table, const void* p) {
+  RootSlot* slot = TryNewRootIn(table, p);
+  if (slot == nullptr && p != nullptr) throw std::bad_alloc();
+  return slot;
 }
 
 void FreeRoot(RootSlot* slot) {

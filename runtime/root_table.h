@@ -63,8 +63,10 @@ class RootTable {
   RootTable(const RootTable&) = delete;
   RootTable& operator=(const RootTable&) = delete;
 
-  // A slot that holds `p`, which points into this heap. Throws std::bad_alloc
-  // when there is no memory for a block; then nothing is changed.
+  // A slot that holds `p`, which points into this heap. Null when there is no
+  // memory for a block; then nothing is changed.
+  RootSlot* TryNewSlot(const void* p);
+  // Throws std::bad_alloc instead.
   RootSlot* NewSlot(const void* p);
   void Set(RootSlot* slot, const void* p);
   void Free(RootSlot* slot);
@@ -107,8 +109,8 @@ class RootTable {
   static void Push(RootSlotCache& list, RootSlot* slot);
   // Moves up to a block's worth of slots.
   static void Move(RootSlotCache& from, RootSlotCache& to, size_t count);
-  // Makes a block when there is no free slot; see NewSlot.
-  void Reserve() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes a block when there is no free slot; false when it cannot.
+  bool Reserve() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The slots of the calling thread's mutator, if that is managed.
   RootSlotCache* OwnSlots() const;
 
@@ -121,10 +123,13 @@ class RootTable {
 };
 
 // For Root<T>. Makes *slot hold `p`: null for the null pointer, otherwise a
-// slot of the heap that `p` points into (fatal when there is none).
+// slot of the heap that `p` points into (fatal when there is none). Throws
+// std::bad_alloc when there is no memory for it; *slot is then what it was.
 void AssignRoot(RootSlot** slot, const void* p);
 // The same for an empty Root whose heap is known.
 RootSlot* NewRootIn(RootTable& table, const void* p);
+// Null, too, when there is no memory for it.
+RootSlot* TryNewRootIn(RootTable& table, const void* p);
 // Of a slot or null.
 void FreeRoot(RootSlot* slot);
 
