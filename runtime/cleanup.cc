@@ -4,7 +4,6 @@
 #include "tricolor/runtime/cleanup.h"
 
 #include <memory>
-#include <utility>
 
 #include "tricolor/base/check.h"
 #include "tricolor/base/units.h"
@@ -22,13 +21,14 @@ Cleanup AddCleanupCall(const void* object, std::unique_ptr<CleanupCall> call) {
   HeapCore* core = HeapRegistry::Find(object);
   TRICOLOR_CHECK(core != nullptr, "a cleanup of %p, which lies in no heap",
                  object);
-  if (call == nullptr) return {};
-  core->PrepareForCall(object, "cleanup", *call);
+  if (call == nullptr || !core->PrepareForCall(object, "cleanup", *call)) {
+    return {};
+  }
   Cleanup handle;
   core->WithSweptSpan(object, [&](mheap::MSpan& span) {
-    handle = core->cleanups().Add(span, object, std::move(call));
+    handle = core->cleanups().Add(span, object, call);
   });
-  return handle;
+  return handle;  // if empty, `call` is destroyed now: see WithSweptSpan
 }
 
 void CheckCleanupArgument(const void* object, const void* argument) {

@@ -5,8 +5,10 @@
 
 #include "tricolor/runtime/cleanup_check.h"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <thread>
 
 #include "gtest/gtest.h"
 #include "tricolor/runtime/heap.h"
@@ -131,6 +133,26 @@ TEST_F(CleanupCheckTest, WhatDoesNotLeadToTheObjectIsFine) {
     heap.RunCleanups();
   }
   EXPECT_EQ(runs, 1);
+}
+
+// No Root of the program's holds it, and the check waits for other threads.
+TEST_F(CleanupCheckTest, TheObjectIsKeptWhileItWaits) {
+  std::atomic<bool> done{false};
+  std::thread collecting([&] {
+    while (!done) heap.Collect();
+  });
+  for (uint64_t i = 0; i < 200; ++i) {
+    Node* node = mutator.New<Node>(i);
+    if (i % 2 == 0) {
+      EXPECT_TRUE(AddCleanup(node, [] {}).Stop());
+    } else {
+      EXPECT_TRUE(SetFinalizer(node, [](Node*) {}));
+    }
+    EXPECT_TRUE(node->intact() && node->value == i);
+  }
+  done = true;
+  Mutator::NativeScope native(mutator);
+  collecting.join();
 }
 
 TEST_F(CleanupCheckTest, IsOffUnlessItIsAskedFor) {

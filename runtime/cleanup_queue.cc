@@ -75,7 +75,7 @@ std::unique_ptr<CleanupCall> CleanupQueue::Recycle(CleanupRecord& record) {
 }
 
 Cleanup CleanupQueue::Add(mheap::MSpan& span, const void* object,
-                          std::unique_ptr<CleanupCall> call) {
+                          std::unique_ptr<CleanupCall>& call) {
   Cleanup handle;
   MutexLock lock(mutex_);
   CleanupRecord* record = NewRecord(span, object, /*finalizer=*/false);
@@ -95,7 +95,7 @@ Cleanup CleanupQueue::Add(mheap::MSpan& span, const void* object,
 }
 
 bool CleanupQueue::SetFinalizer(mheap::MSpan& span, const void* object,
-                                std::unique_ptr<CleanupCall> call) {
+                                std::unique_ptr<CleanupCall>& call) {
   MutexLock lock(mutex_);
   CleanupRecord* record = NewRecord(span, object, /*finalizer=*/true);
   if (record == nullptr) return false;
@@ -110,15 +110,14 @@ bool CleanupQueue::SetFinalizer(mheap::MSpan& span, const void* object,
   return true;
 }
 
-bool CleanupQueue::ClearFinalizer(mheap::MSpan& span, const void* object) {
-  std::unique_ptr<CleanupCall> dropped;  // destroyed with no lock held
+std::unique_ptr<CleanupCall> CleanupQueue::ClearFinalizer(mheap::MSpan& span,
+                                                          const void* object) {
   MutexLock lock(mutex_);
   void* removed = nullptr;
   if (!heap_.ClearFinalizer(span, span.IndexOf(Addr(object)), &removed)) {
-    return false;
+    return nullptr;
   }
-  dropped = Recycle(*static_cast<CleanupRecord*>(removed));
-  return true;
+  return Recycle(*static_cast<CleanupRecord*>(removed));
 }
 
 bool CleanupQueue::Stop(const Cleanup& cleanup) {
@@ -210,7 +209,7 @@ void CleanupQueue::CheckCalls(CleanupChecker& checker) {
 CleanupRecord* CleanupQueue::TakeUnit() {
   MutexLock lock(mutex_);
   CleanupRecord* const unit = queue_;
-  if (unit == nullptr) return nullptr;
+  if (unit == nullptr || ending_) return nullptr;
   CleanupRecord* last = unit;
   last->state = CleanupRecord::State::kRunning;
   while (last->next != nullptr && last->next->object == unit->object) {
@@ -266,21 +265,43 @@ void CleanupQueue::EndExecutor() {
   executor_.Join();
 }
 
-// A callable's destructor may be anything that a callable may be: so it runs
-// with no lock held, and what it adds is dropped, too.
+// A callable's destructor may be anything that a callable may be, and collect,
+// for example: so it runs with no lock held, after its record has been freed or
+// stopped, and what it adds is dropped, too.
 void CleanupQueue::DropAll() {
   bool any = true;
   while (any) {
     any = false;
+    while (DropQueued()) any = true;
     for (Block* b = FirstBlock(); b != nullptr; b = b->next) {
-      std::unique_ptr<CleanupCall> dropped[Block::kRecords];
-      MutexLock lock(mutex_);
-      for (size_t i = 0; i < Block::kRecords; ++i) {
-        dropped[i].reset(std::exchange(b->records[i].call, nullptr));
-        any |= dropped[i] != nullptr;
-      }
+      any |= DropArmed(*b);
     }
   }
+}
+
+bool CleanupQueue::DropQueued() {
+  std::unique_ptr<CleanupCall> dropped;  // destroyed with no lock held
+  MutexLock lock(mutex_);
+  CleanupRecord* const first = queue_;
+  if (first == nullptr) return false;
+  queue_ = first->next;
+  if (queue_ == nullptr) queue_end_ = &queue_;
+  dropped = Recycle(*first);
+  return true;
+}
+
+bool CleanupQueue::DropArmed(Block& block) {
+  std::unique_ptr<CleanupCall> dropped[Block::kRecords];
+  bool any = false;
+  MutexLock lock(mutex_);
+  for (size_t i = 0; i < Block::kRecords; ++i) {
+    CleanupRecord& record = block.records[i];
+    if (record.state != CleanupRecord::State::kArmed) continue;
+    record.state = CleanupRecord::State::kStopped;  // until its object dies
+    dropped[i].reset(std::exchange(record.call, nullptr));
+    any = true;
+  }
+  return any;
 }
 
 CleanupQueue::Block* CleanupQueue::FirstBlock() {

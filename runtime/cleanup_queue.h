@@ -60,14 +60,17 @@ class CleanupQueue final : public mheap::SpecialReceiver {
   CleanupQueue& operator=(const CleanupQueue&) = delete;
 
   // ---- For an object in a swept span that the caller keeps alive and swept.
+  // No callable is destroyed here: it might use the heap, which waits for the
+  // caller. `call` is taken unless there is no memory.
   // Empty when there is no memory.
   Cleanup Add(mheap::MSpan& span, const void* object,
-              std::unique_ptr<CleanupCall> call);
+              std::unique_ptr<CleanupCall>& call);
   // False when there is no memory. Fatal when it has a finalizer.
   bool SetFinalizer(mheap::MSpan& span, const void* object,
-                    std::unique_ptr<CleanupCall> call);
-  // False when it has none.
-  bool ClearFinalizer(mheap::MSpan& span, const void* object);
+                    std::unique_ptr<CleanupCall>& call);
+  // The finalizer that was taken off; null when it has none.
+  std::unique_ptr<CleanupCall> ClearFinalizer(mheap::MSpan& span,
+                                              const void* object);
 
   bool Stop(const Cleanup& cleanup);
   // Calls what is queued, on this thread, which is attached, until nothing is;
@@ -89,7 +92,8 @@ class CleanupQueue final : public mheap::SpecialReceiver {
   void StartExecutor(Heap& heap);
   // Returns when the executor has ended, after the call that it is in.
   void EndExecutor();
-  // Destroys the callables of all that has not run. At the heap's end.
+  // Destroys the callables of all that has not run. At the heap's end, after
+  // EndExecutor: nothing is called any more.
   void DropAll();
 
  private:
@@ -113,9 +117,14 @@ class CleanupQueue final : public mheap::SpecialReceiver {
   // Of a dead special that is no weak handle.
   void TakeDeadRecord(CleanupRecord& record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Destroys the callable of the oldest queued record; false if none is queued.
+  bool DropQueued();
+  // Destroys those of a block's armed records, which are stopped; false if none
+  // is armed.
+  bool DropArmed(Block& block);
   void Enqueue(CleanupRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The oldest queued record and those of its object behind it, linked by
-  // `next`; null when none is queued.
+  // `next`; null when none is queued, or the heap ends.
   CleanupRecord* TakeUnit();
   // Calls, and frees, the first record of a unit; the next one.
   CleanupRecord* RunFirst(CleanupRecord* unit);

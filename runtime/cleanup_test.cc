@@ -219,6 +219,43 @@ TEST(CleanupTest, AreDroppedWithTheHeap) {
   EXPECT_EQ(token.use_count(), 1);
 }
 
+// Of those that wait in the queue, and those whose objects are found dead while
+// the others are dropped.
+TEST(CleanupTest, OneThatIsDroppedWithTheHeapMayUseItInItsDestructor) {
+  for (const char* debug : {"", "checkcleanups=1"}) {
+    int destroyed = 0;
+    bool ran = false;
+    {
+      HeapOptions options = ByHand();
+      options.debug = debug;
+      Heap heap(options);
+      const auto token = [&] {
+        return std::shared_ptr<int>(new int(0), [&](const int* p) {
+          delete p;
+          EXPECT_EQ(heap.RunCleanups(), 0U);
+          heap.Collect();
+          EXPECT_EQ(heap.RunCleanups(), 0U);
+          if (++destroyed > 1) return;
+          Mutator mutator(heap);
+          AddCleanup(mutator.New<Node>(), [&ran] { ran = true; });
+          heap.Collect();
+        });
+      };
+      Mutator mutator(heap);
+      for (const bool queued : {true, false}) {
+        for (int i = 0; i < 70; ++i) {
+          AddCleanup(mutator.New<Node>(), [&ran, t = token()] { ran = true; });
+          SetFinalizer(mutator.New<Node>(),
+                       [&ran, t = token()](Node*) { ran = true; });
+        }
+        if (queued) heap.Collect();
+      }
+    }
+    EXPECT_FALSE(ran);
+    EXPECT_EQ(destroyed, 280);
+  }
+}
+
 TEST(CleanupTest, NoMemoryIsAnEmptyCleanup) {
   FakeOsMemoryOptions os_options;
   os_options.protect = false;

@@ -4,7 +4,7 @@
 #include "tricolor/runtime/finalizer.h"
 
 #include <memory>
-#include <utility>
+#include <new>
 
 #include "tricolor/base/check.h"
 #include "tricolor/base/units.h"
@@ -42,23 +42,25 @@ void CheckNotTiny(const mheap::MSpan& span, const void* object, size_t size) {
 bool SetFinalizerCall(const void* object, size_t object_size,
                       std::unique_ptr<CleanupCall> call) {
   HeapCore& core = HeapOf(object);
-  if (call == nullptr) return false;
-  core.PrepareForCall(object, "finalizer", *call);
+  if (call == nullptr || !core.PrepareForCall(object, "finalizer", *call)) {
+    return false;
+  }
   bool set = false;
   core.WithSweptSpan(object, [&](mheap::MSpan& span) {
     CheckNotTiny(span, object, object_size);
-    set = core.cleanups().SetFinalizer(span, object, std::move(call));
+    set = core.cleanups().SetFinalizer(span, object, call);
   });
-  return set;
+  return set;  // if not, `call` is destroyed now: see WithSweptSpan
 }
 
 bool ClearFinalizerOf(const void* object) {
   HeapCore& core = HeapOf(object);
-  bool cleared = false;
-  core.WithSweptSpan(object, [&](mheap::MSpan& span) {
-    cleared = core.cleanups().ClearFinalizer(span, object);
+  std::unique_ptr<CleanupCall> dropped;  // destroyed after WithSweptSpan
+  const bool done = core.WithSweptSpan(object, [&](mheap::MSpan& span) {
+    dropped = core.cleanups().ClearFinalizer(span, object);
   });
-  return cleared;
+  if (!done) throw std::bad_alloc();
+  return dropped != nullptr;
 }
 
 }  // namespace tricolor::runtime

@@ -66,7 +66,9 @@ bool SetFinalizer(T* object, Callable&& callable) {
 }
 
 // Takes the finalizer off; false when there is none: it was never set, or the
-// object has been found unreachable since, and it is waiting or has run.
+// object has been found unreachable since, and it is waiting or has run. Throws
+// std::bad_alloc when the object must be held while this waits for another
+// thread's cache, and there is no memory for a Root.
 template <typename T>
 bool ClearFinalizer(T* object) {
   return runtime::ClearFinalizerOf(object);

@@ -351,6 +351,53 @@ TEST_F(FinalizerTest, ClearTakesItOff) {
   EXPECT_EQ(Live(), 0U);
 }
 
+// On threads for which setting and clearing wait for their turn to collect,
+// which whoever uses the heap in the callable's destructor waits for, too.
+TEST_F(FinalizerTest, OneThatIsClearedMayUseTheHeapInItsDestructor) {
+  Root<Node> root(mutator_, mutator_.New<Node>());
+  Root<Node> other(mutator_, mutator_.New<Node>());
+  int destroyed = 0;
+  const auto set = [&] {
+    std::shared_ptr<int> token(new int(0), [&](const int* p) {
+      delete p;
+      heap_.Collect();
+      EXPECT_FALSE(Weak<Node>(other.get()).expired());
+      EXPECT_TRUE(AddCleanup(other.get(), [] {}).Stop());
+      EXPECT_TRUE(SetFinalizer(other.get(), [](Node*) {}));
+      EXPECT_TRUE(ClearFinalizer(other.get()));
+      ++destroyed;
+    });
+    EXPECT_TRUE(SetFinalizer(root.get(), [token](Node*) {}));
+  };
+  set();
+  EXPECT_TRUE(ClearFinalizer(root.get()));
+  EXPECT_EQ(destroyed, 1);
+  Mutator::NativeScope native(mutator_);
+  set();
+  EXPECT_TRUE(ClearFinalizer(root.get()));
+  EXPECT_FALSE(ClearFinalizer(root.get()));
+  EXPECT_EQ(destroyed, 2);
+  OnOtherThread([&] {
+    set();
+    EXPECT_TRUE(ClearFinalizer(root.get()));
+    EXPECT_FALSE(ClearFinalizer(root.get()));
+  });
+  EXPECT_EQ(destroyed, 3);
+}
+
+TEST_F(FinalizerTest, ClearIsTooLateInItsOwnCall) {
+  int runs = 0;
+  SetFinalizer(mutator_.New<Node>(), [&runs](Node* n) {
+    EXPECT_FALSE(ClearFinalizer(n));
+    ++runs;
+  });
+  heap_.Collect();
+  EXPECT_EQ(heap_.RunCleanups(), 1U);
+  EXPECT_EQ(runs, 1);
+  heap_.Collect();
+  EXPECT_EQ(Live(), 0U);
+}
+
 TEST_F(FinalizerTest, ExceptionsAreReportedInOneLine) {
   SetFinalizer(mutator_.New<Node>(),
                [](Node*) { throw std::runtime_error("the sky fell"); });

@@ -149,14 +149,17 @@ void HeapCore::Quiesced(Action action) {
   collector_.ResumeBackground(turn);
 }
 
-void HeapCore::PrepareForCall(const void* object, const char* kind,
+bool HeapCore::PrepareForCall(const void* object, const char* kind,
                               const CleanupCall& call) {
   if (options_.cleanup_thread) cleanups_.StartExecutor(*heap_);
-  if (!debug_.checkcleanups) return;
+  if (!debug_.checkcleanups) return true;
+  const HeldWhileWaiting held(roots_, object);
+  if (!held.ok()) return false;
   Quiesced([&] {
     MutexLock lock(roots_.mutex());
     CleanupChecker(*mheap_, roots_).Check(Addr(object), kind, call);
   });
+  return true;
 }
 
 MemStats HeapCore::ReadMemStats() {

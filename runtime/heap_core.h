@@ -67,13 +67,17 @@ class HeapCore {
   AllocationSampler* SetAllocationSampler(AllocationSampler* sampler);
 
   // Calls use(span) with the span of the object that `p` points into, swept,
-  // and kept so until it returns: for attaching specials. The caller keeps the
-  // object alive. Fatal when there is no object.
+  // and kept so until it returns: for attaching specials. Fatal when there is
+  // no live object. The caller keeps it alive; of a managed thread it is enough
+  // to have the pointer: where this waits, a Root slot holds the object. False,
+  // with `use` not called, when there is no memory for that. `use` destroys no
+  // callable and uses the heap in no other way, which might wait for its turn.
   template <typename Use>
-  void WithSweptSpan(const void* p, Use use);
+  bool WithSweptSpan(const void* p, Use use);
   // Before a cleanup or finalizer (`kind`) is added to `object`: starts the
-  // executor; checks the callable, if that is wanted.
-  void PrepareForCall(const void* object, const char* kind,
+  // executor; checks the callable, if that is wanted. False when there is no
+  // memory to hold the object meanwhile.
+  bool PrepareForCall(const void* object, const char* kind,
                       const CleanupCall& call);
 
  private:
@@ -99,8 +103,23 @@ class HeapCore {
   Collector collector_;
 };
 
+// Holds an object while a thread waits whose stack does not: in exact mode.
+class HeldWhileWaiting {
+ public:
+  HeldWhileWaiting(RootTable& roots, const void* p)
+      : slot_(TryNewRootIn(roots, p)) {}
+  ~HeldWhileWaiting() { FreeRoot(slot_); }
+  HeldWhileWaiting(const HeldWhileWaiting&) = delete;
+  HeldWhileWaiting& operator=(const HeldWhileWaiting&) = delete;
+
+  bool ok() const { return slot_ != nullptr; }
+
+ private:
+  RootSlot* const slot_;
+};
+
 template <typename Use>
-void HeapCore::WithSweptSpan(const void* p, Use use) {
+bool HeapCore::WithSweptSpan(const void* p, Use use) {
   MutatorContext* own = MutatorOfThread(world_);
   if (own == nullptr || own->state.LoadRelaxed() != MutatorState::kManaged) {
     // Nothing else keeps the next sweep from beginning.
@@ -108,7 +127,7 @@ void HeapCore::WithSweptSpan(const void* p, Use use) {
     Collector::Turn turn(collector_);
     collector_.FinishSweep(turn);
     use(SpanOfObject(p));
-    return;
+    return true;
   }
   for (;;) {
     world_.FlushOwn(*own);
@@ -116,10 +135,13 @@ void HeapCore::WithSweptSpan(const void* p, Use use) {
     // Managed, and no safepoint until the end: no sweep begins meanwhile.
     if (span.sweep_gen() != mheap_->sweep_gen() + 1) {
       sweeper_.EnsureSwept(own->processor->pages(), span);
-      use(span);
-      return;
+      // Again: this sweep may have been what freed a dead object, or its span.
+      use(SpanOfObject(p));
+      return true;
     }
     // Stale, in another cache.
+    const HeldWhileWaiting held(roots_, p);
+    if (!held.ok()) return false;
     ThreadNativeScope native;
     Collector::Turn turn(collector_);
     collector_.FlushCaches(turn);

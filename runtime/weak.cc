@@ -38,7 +38,7 @@ WeakHandle MakeWeak(const void* p) {
     handle.serial = slot->serial.LoadRelaxed();
     handle.offset = (Addr(p) - span.SlotAddress(index)).value();
   });
-  return handle;
+  return handle;  // null if that could not be done for want of memory
 }
 
 void* GetWeak(const WeakHandle& handle) {

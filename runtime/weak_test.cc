@@ -397,6 +397,33 @@ TEST(WeakTest, IsNeverNullForALiveObjectOnThreadsThatAreNotAttached) {
   EXPECT_EQ(null, 0U);
 }
 
+// The sweep that making one asks for is what frees the object.
+TEST(WeakTest, MadeOfADeadObjectInAnUnsweptSpanIsFatal) {
+  HeapOptions options = ExactOptions();
+  options.background_sweep = false;
+  options.min_heap_bytes = 1 << 20;
+  Heap heap(options);
+  Mutator mutator(heap);
+  std::vector<Node*> nodes;
+  Root<Node> root;
+  for (uint64_t i = 0; i < 5000; ++i) {
+    nodes.push_back(mutator.New<Node>(i));
+    if (i == 2500) root = nodes.back();
+  }
+  heap.SetGcPercent(100);
+  const uint64_t before = heap.ReadMemStats().num_gc;
+  while (heap.ReadMemStats().num_gc == before) mutator.New<Leaf>();
+  const mheap::MHeap& mheap = heap.core().mheap();
+  for (const size_t i :
+       {size_t{100}, size_t{2499}}) {  // a span all dead, one not
+    ASSERT_EQ(mheap.HeapSpanOf(Addr(nodes[i]))->sweep_gen(),
+              mheap.sweep_gen() - 2);
+    EXPECT_DEATH(Weak<Node>{nodes[i]}, "is no live object of heap");
+    EXPECT_DEATH(AddCleanup(nodes[i], [] {}), "is no live object of heap");
+  }
+  EXPECT_FALSE(Weak<Node>(nodes[2500]).expired());
+}
+
 // Weak pointers to one object made by many threads at once are equal.
 TEST(WeakTest, ThreadsThatMakeThemTogetherAgree) {
   Heap heap(ExactOptions());
