@@ -19,6 +19,8 @@
 #include "tricolor/base/test_random.h"
 #include "tricolor/mcache/mcache.h"
 #include "tricolor/mcentral/test_heap.h"
+#include "tricolor/mheap/mspan.h"
+#include "tricolor/mheap/span_set.h"
 #include "tricolor/mheap/type_info.h"
 #include "tricolor/sweep/sweeper.h"
 
@@ -109,11 +111,12 @@ class World {
     threads.emplace_back([this, rounds] { SweepInBackground(rounds); });
     threads.emplace_back([this] { ReadStats(); });
     Collect(rounds);
-    t_.os.StopFailing();
+    GrantMetadata();
     done_.StoreRelaxed(true);
     for (std::thread& thread : threads) thread.join();
     FinishSweep();
     for (auto& p : processors_) p->cache.ReleaseAll();
+    t_.heap.FreeManual(t_.processor, filler_);
     sweeper_.CheckInvariants();
     t_.centrals.CheckInvariants();
     t_.heap.CheckInvariants();
@@ -217,14 +220,15 @@ class World {
     for (int round = 0; round < rounds; ++round) {
       if (marking_) MarkConcurrently(random);
       barrier_.arrive_and_wait();
-      if (round % 12 == 5) RefuseMetadata();
-      if (round % 12 == 9) t_.os.StopFailing();
+      if (round % 12 == 9) GrantMetadata();
       if (marking_) {
         EndMark(random);
       } else {
         FinishSweep();
         if (BeginMark() && round % 2 == 0) EndMark(random);
       }
+      // A phase has begun: the sets for what it sweeps have no blocks yet.
+      if (round % 12 == 4) RefuseMetadata();
       barrier_.arrive_and_wait();
     }
     EXPECT_GT(t_.os.failures(), 0u);
@@ -233,10 +237,20 @@ class World {
   // From now on the heap grows, but there are no new mark bits and no blocks of
   // span sets: spans stay unlisted.
   void RefuseMetadata() {
+    // It needs more than blocks at first.
+    TRICOLOR_CHECK(hoard_.Push(filler_), "no memory for a set");
     t_.os.FailOnly(OsCall::kReserve);
     t_.os.FailFrom(1);
     while (t_.heap.metadata().Allocate(ByteCount(512), 8) != nullptr) {
     }
+    while (hoard_.Push(filler_)) {
+    }
+  }
+  void GrantMetadata() {
+    t_.os.StopFailing();
+    while (hoard_.Pop() != nullptr) {
+    }
+    hoard_.Reset();
   }
 
   void FinishSweep() {
@@ -294,6 +308,9 @@ class World {
   }
 
   mcentral::TestHeap t_;
+  // Has the free blocks while metadata is refused.
+  mheap::SpanSet hoard_{t_.heap.span_set_blocks()};
+  MSpan* const filler_ = t_.heap.AllocManual(t_.processor, PageCount(1));
   NoObserver observer_;
   NoReceiver receiver_;
   sweep::Sweeper sweeper_;
