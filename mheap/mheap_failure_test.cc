@@ -111,7 +111,7 @@ TEST(MHeapFailureTest, AllCallsMayFailFromSomeCallOn) {
 // Cycles over spans with bitmaps of all lengths, nearly as many made while the
 // cycle marks as before.
 struct CycleOptions {
-  int spans = 800;
+  int spans = 800;  // bitmaps of more than an arena
   // While the cycle marks, calls of the OS fail from this one on, if it is not
   // 0; while it sweeps, all do.
   bool refuse = true;
@@ -162,7 +162,7 @@ void RunCycles(FakeOsMemory& os, const CycleOptions& options) {
 TEST(MHeapFailureTest, SweepingNeedsNothingOfTheOs) {
   FakeOsMemory os;
   RunCycles(os, {});
-  for (uint64_t k = 1; k < 12; ++k) {
+  for (uint64_t k = 1; k < 8; ++k) {
     FakeOsMemory refusing;
     RunCycles(refusing, {.refuse_from = k});
   }
