@@ -21,7 +21,8 @@ Cleanup AddCleanupCall(const void* object, std::unique_ptr<CleanupCall> call) {
   HeapCore* core = HeapRegistry::Find(object);
   TRICOLOR_CHECK(core != nullptr, "a cleanup of %p, which lies in no heap",
                  object);
-  if (call == nullptr || !core->PrepareForCall(object, "cleanup", *call)) {
+  if (call == nullptr ||
+      !core->PrepareForCall(object, /*finalizer=*/false, *call)) {
     return {};
   }
   Cleanup handle;
@@ -31,6 +32,13 @@ Cleanup AddCleanupCall(const void* object, std::unique_ptr<CleanupCall> call) {
   return handle;  // if empty, `call` is destroyed now: see WithSweptSpan
 }
 
+void FailNullCallable(const void* object) {
+  Fatal(
+      "a null pointer as the callable of a cleanup or finalizer of %p; "
+      "expected one to a function or member",
+      object);
+}
+
 void CheckCleanupArgument(const void* object, const void* argument) {
   HeapCore* core = HeapRegistry::Find(object);
   if (core == nullptr || argument == nullptr) return;
@@ -38,9 +46,13 @@ void CheckCleanupArgument(const void* object, const void* argument) {
   if (span == nullptr || core->mheap().HeapSpanOf(Addr(argument)) != span) {
     return;
   }
-  TRICOLOR_CHECK(span->IndexOf(Addr(object)) != span->IndexOf(Addr(argument)),
-                 "a cleanup of %p whose argument %p points into it", object,
-                 argument);
+  // Others may share a tiny object's block.
+  const bool same =
+      span->span_class() == kTinyBlocks
+          ? object == argument
+          : span->IndexOf(Addr(object)) == span->IndexOf(Addr(argument));
+  TRICOLOR_CHECK(!same, "a cleanup of %p whose argument %p points into it",
+                 object, argument);
 }
 
 }  // namespace runtime

@@ -83,6 +83,15 @@ namespace runtime {
 // Fatal for an object outside of every heap. Empty for a null `call`, and when
 // there is no memory.
 Cleanup AddCleanupCall(const void* object, std::unique_ptr<CleanupCall> call);
+// Fatal when `callable` is a null pointer, to a function or a member.
+[[noreturn]] void FailNullCallable(const void* object);
+template <typename Callable>
+void CheckCallable(const void* object, const Callable& callable) {
+  if constexpr (std::is_pointer_v<Callable> ||
+                std::is_member_pointer_v<Callable>) {
+    if (callable == nullptr) FailNullCallable(object);
+  }
+}
 // Fatal when both point into one object.
 void CheckCleanupArgument(const void* object, const void* argument);
 }  // namespace runtime
@@ -94,6 +103,7 @@ concept CallableAs = std::is_invocable_v < std::decay_t<F>
 
 template <typename T, CallableAs<> Callable>
 Cleanup AddCleanup(T* object, Callable&& callable) {
+  runtime::CheckCallable<std::decay_t<Callable>>(object, callable);
   using Call = runtime::CleanupCallOf<std::decay_t<Callable>>;
   return runtime::AddCleanupCall(
       object, std::unique_ptr<runtime::CleanupCall>(
@@ -103,6 +113,7 @@ Cleanup AddCleanup(T* object, Callable&& callable) {
 // Calls function(argument). An argument that points into the object is fatal.
 template <typename T, typename Argument, CallableAs<Argument> Function>
 Cleanup AddCleanup(T* object, Function&& function, Argument&& argument) {
+  runtime::CheckCallable<std::decay_t<Function>>(object, function);
   if constexpr (std::is_convertible_v<Argument, const void*>) {
     runtime::CheckCleanupArgument(object, argument);
   }

@@ -28,12 +28,15 @@ CleanupChecker::CleanupChecker(const mheap::MHeap& heap, RootTable& roots)
   }
 }
 
-void CleanupChecker::Check(Addr object, const char* kind,
+void CleanupChecker::Check(Addr object, bool finalizer,
                            const CleanupCall& call) {
+  const char* const kind = finalizer ? "finalizer" : "cleanup";
   const Addr target = SlotOf(object);
-  const std::vector<Held> held = HeldBy(call);
+  const bool tiny = MayShareBlock(target);
+  std::vector<Held> held = HeldBy(call);
+  if (finalizer) std::erase_if(held, [](const Held& h) { return !h.root; });
   for (const Held& h : held) {
-    TRICOLOR_CHECK(h.slot != target,
+    TRICOLOR_CHECK(tiny ? h.to != object : h.slot != target,
                    "checkcleanups: a %s of the object at %p whose callable "
                    "holds, at offset %llu, a %s to it: it would %s",
                    kind, target.pointer(),
@@ -41,6 +44,7 @@ void CleanupChecker::Check(Addr object, const char* kind,
                    h.root ? "Root" : "pointer",
                    h.root ? "never run" : "run with a dangling pointer");
   }
+  if (tiny) return;
   for (const Held& h : held) {
     Addr last;
     TRICOLOR_CHECK(
@@ -64,12 +68,13 @@ std::vector<CleanupChecker::Held> CleanupChecker::HeldBy(
     const uint64_t offset = (at - begin).value();
     if (root_blocks_.count(word.AlignDown(sizeof(RootBlock)).value()) == 0) {
       const Addr slot = SlotOf(word);
-      if (!slot.is_null()) held.push_back({offset, false, slot});
+      if (!slot.is_null()) held.push_back({offset, false, word, slot});
       continue;
     }
     if (word.value() % kWord != 0) continue;
-    const Addr slot = SlotOf(RootTable::Get(*word.as<const RootSlot>()));
-    if (!slot.is_null()) held.push_back({offset, true, slot});
+    const Addr to = RootTable::Get(*word.as<const RootSlot>());
+    const Addr slot = SlotOf(to);
+    if (!slot.is_null()) held.push_back({offset, true, to, slot});
   }
   return held;
 }
@@ -79,6 +84,11 @@ Addr CleanupChecker::SlotOf(Addr a) const {
   if (span == nullptr) return Addr();
   const uint32_t index = span->IndexOf(a);
   return span->IsFree(index) ? Addr() : span->SlotAddress(index);
+}
+
+bool CleanupChecker::MayShareBlock(Addr a) const {
+  const MSpan* span = heap_.HeapSpanOf(a);
+  return span != nullptr && span->span_class() == kTinyBlocks;
 }
 
 void CleanupChecker::Reach(Addr a) {

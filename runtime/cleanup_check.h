@@ -22,27 +22,39 @@
 
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/units.h"
+#include "tricolor/mcache/mcache.h"
 #include "tricolor/mheap/mheap.h"
+#include "tricolor/mheap/size_classes.h"
+#include "tricolor/mheap/span_class.h"
 #include "tricolor/mheap/type_info.h"
 #include "tricolor/runtime/cleanup.h"
 #include "tricolor/runtime/root_table.h"
 
 namespace tricolor::runtime {
 
+// Of the blocks that objects of less than 16 bytes without pointers share, and
+// of others of their size.
+inline constexpr mheap::SpanClass kTinyBlocks(
+    mheap::SizeClassFor(mcache::MCache::kTinySize), mheap::SpanKind::kNoScan);
+
 class CleanupChecker final : private PointerVisitor {
  public:
   CleanupChecker(const mheap::MHeap& heap, RootTable& roots)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(roots.mutex());
 
-  // Fatal when `call`, a cleanup or finalizer (`kind`) of the object that
-  // `object` points into, leads to that object.
-  void Check(Addr object, const char* kind, const CleanupCall& call);
+  // Fatal when `call`, a cleanup or finalizer of the object that `object`
+  // points into, leads to that object. A finalizer may do so by plain pointers,
+  // for the queue keeps the object until it has returned. Of an object that may
+  // share a tiny block, only `object` itself counts, not what else is in the
+  // block.
+  void Check(Addr object, bool finalizer, const CleanupCall& call);
 
  private:
   // Something that a callable holds, at an offset into it.
   struct Held {
     uint64_t offset = 0;
     bool root = false;
+    Addr to;
     Addr slot;  // of the object it points into
   };
 
@@ -53,6 +65,7 @@ class CleanupChecker final : private PointerVisitor {
   std::vector<Held> HeldBy(const CleanupCall& call) const;
   // The slot that `a` points into, if that is allocated; otherwise null.
   Addr SlotOf(Addr a) const;
+  bool MayShareBlock(Addr a) const;
   void Reach(Addr a);
   // Whether `target` is reached from `first`; then *last is what points to it.
   bool Leads(Addr first, Addr target, Addr* last);

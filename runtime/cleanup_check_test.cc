@@ -135,6 +135,37 @@ TEST_F(CleanupCheckTest, WhatDoesNotLeadToTheObjectIsFine) {
   EXPECT_EQ(runs, 1);
 }
 
+TEST_F(CleanupCheckTest, AFinalizerMayHoldPointersToItsObject) {
+  int runs = 0;
+  root->next = mutator.New<Node>(uint64_t{5});
+  root->next->next = root;  // until it is to die
+  SetFinalizer(root.get(), [&runs, p = root.get(), q = root->next.get()](
+                               Node* n) { runs += p == n && q->value == 5; });
+  heap.Collect();
+  root->next->next = nullptr;
+  root = nullptr;
+  heap.Collect();
+  heap.RunCleanups();
+  EXPECT_EQ(runs, 1);
+}
+
+TEST_F(CleanupCheckTest, OthersInATinyBlockAreNotTheObject) {
+  Root<int> first(mutator, mutator.New<int>());
+  Root<int> second(mutator, mutator.New<int>());
+  ASSERT_EQ(reinterpret_cast<uintptr_t>(first.get()) / 16,
+            reinterpret_cast<uintptr_t>(second.get()) / 16);
+  Cleanup cleanup = AddCleanup(first.get(), [second] {});
+  EXPECT_TRUE(AddCleanup(
+                  second.get(), [](int*) {}, first.get())
+                  .Stop());
+  heap.Collect();
+  EXPECT_TRUE(cleanup.Stop());
+  EXPECT_DEATH(AddCleanup(second.get(), [second] {}), "a Root to it");
+  EXPECT_DEATH(AddCleanup(
+                   second.get(), [](int*) {}, second.get()),
+               "points into it");
+}
+
 // No Root of the program's holds it, and the check waits for other threads.
 TEST_F(CleanupCheckTest, TheObjectIsKeptWhileItWaits) {
   std::atomic<bool> done{false};

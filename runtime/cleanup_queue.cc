@@ -53,6 +53,7 @@ CleanupRecord* CleanupQueue::NewRecord(const mheap::MSpan& span,
   record->state = CleanupRecord::State::kArmed;
   record->finalizer = finalizer;
   record->id = ++last_id_;
+  record->given = Addr(object);
   record->object = span.SlotAddress(span.IndexOf(Addr(object)));
   return record;
 }
@@ -200,8 +201,7 @@ void CleanupQueue::CheckCalls(CleanupChecker& checker) {
   for (const Block* b = blocks_; b != nullptr; b = b->next) {
     for (const CleanupRecord& record : b->records) {
       if (record.state != CleanupRecord::State::kArmed) continue;
-      checker.Check(record.object, record.finalizer ? "finalizer" : "cleanup",
-                    *record.call);
+      checker.Check(record.given, record.finalizer, *record.call);
     }
   }
 }

@@ -45,6 +45,7 @@ struct CleanupRecord {
   uint64_t id = 0;                // new for each use
   uint64_t special_id = 0;        // the special's, while armed
   Addr object;                    // its slot
+  Addr given;                     // what was given as the object
   CleanupCall* call = nullptr;    // owned
   CleanupRecord* next = nullptr;  // free list, queue, or unit that is run
   // The list of due finalizers.

@@ -219,6 +219,21 @@ TEST(CleanupTest, AreDroppedWithTheHeap) {
   EXPECT_EQ(token.use_count(), 1);
 }
 
+TEST(CleanupTest, ANullCallableIsFatal) {
+  Heap heap(ByHand());
+  Mutator mutator(heap);
+  Root<Node> root(mutator, mutator.New<Node>());
+  void (*none)() = nullptr;
+  void (*none_of_int)(int) = nullptr;
+  void (*none_of_node)(Node*) = nullptr;
+  bool (Node::*no_member)() const = nullptr;
+  const char* const message = "a null pointer as the callable of a cleanup or";
+  EXPECT_DEATH(AddCleanup(root.get(), none), message);
+  EXPECT_DEATH(AddCleanup(root.get(), none_of_int, 1), message);
+  EXPECT_DEATH(SetFinalizer(root.get(), none_of_node), message);
+  EXPECT_DEATH(SetFinalizer(root.get(), no_member), message);
+}
+
 // Of those that wait in the queue, and those whose objects are found dead while
 // the others are dropped.
 TEST(CleanupTest, OneThatIsDroppedWithTheHeapMayUseItInItsDestructor) {

@@ -9,8 +9,6 @@
 #include "tricolor/base/check.h"
 #include "tricolor/base/units.h"
 #include "tricolor/mcache/mcache.h"
-#include "tricolor/mheap/size_classes.h"
-#include "tricolor/mheap/span_class.h"
 #include "tricolor/runtime/cleanup_queue.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
@@ -28,10 +26,8 @@ HeapCore& HeapOf(const void* object) {
 // The blocks of tiny objects cannot be told from other objects of their class,
 // nor a tiny object from one that has a slot of that class to itself.
 void CheckNotTiny(const mheap::MSpan& span, const void* object, size_t size) {
-  constexpr mheap::SpanClass kBlocks(
-      mheap::SizeClassFor(mcache::MCache::kTinySize), mheap::SpanKind::kNoScan);
   TRICOLOR_CHECK(
-      size >= mcache::MCache::kTinySize || span.span_class() != kBlocks,
+      size >= mcache::MCache::kTinySize || span.span_class() != kTinyBlocks,
       "a finalizer of %p, %zu bytes without pointers that may share a block "
       "with other objects; expected %zu bytes or more",
       object, size, mcache::MCache::kTinySize);
@@ -42,7 +38,8 @@ void CheckNotTiny(const mheap::MSpan& span, const void* object, size_t size) {
 bool SetFinalizerCall(const void* object, size_t object_size,
                       std::unique_ptr<CleanupCall> call) {
   HeapCore& core = HeapOf(object);
-  if (call == nullptr || !core.PrepareForCall(object, "finalizer", *call)) {
+  if (call == nullptr ||
+      !core.PrepareForCall(object, /*finalizer=*/true, *call)) {
     return false;
   }
   bool set = false;

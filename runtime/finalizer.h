@@ -51,13 +51,15 @@ bool ClearFinalizerOf(const void* object);
 
 }  // namespace runtime
 
-// False when there is no memory for it. Fatal: an object outside of every heap;
+// False when there is no memory for it. Fatal: a null pointer to a function; an
+// object outside of every heap;
 // one that has a finalizer already (ClearFinalizer first); one without pointers
 // that may share its block with others (smaller than 16 bytes), for it would be
 // unreachable no sooner than they.
 template <typename T, CallableAs<T*> Callable>
 bool SetFinalizer(T* object, Callable&& callable) {
   static_assert(std::is_object_v<T>, "the object's type must be known");
+  runtime::CheckCallable<std::decay_t<Callable>>(object, callable);
   using Call = runtime::FinalizerCallOf<T, std::decay_t<Callable>>;
   return runtime::SetFinalizerCall(
       object, sizeof(T),

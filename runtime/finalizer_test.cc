@@ -3,6 +3,7 @@
 
 #include "tricolor/runtime/finalizer.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "tricolor/base/sys/fake_os_memory.h"
 #include "tricolor/runtime/heap.h"
+#include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/runtime_testing.h"
 
 namespace tricolor::runtime {
@@ -496,14 +498,23 @@ TEST(FinalizerHeapTest, WeakPointersAreNullBeforeTheSpanIsSwept) {
   Heap heap(options);
   Mutator mutator(heap);
   std::vector<Weak<Node>> weak;
+  std::vector<uint64_t> nodes;  // complemented
   for (uint64_t i = 0; i < 5000; ++i) {
     Node* node = mutator.New<Node>(i);
     weak.emplace_back(node);
+    nodes.push_back(~reinterpret_cast<uint64_t>(node));
     ASSERT_TRUE(SetFinalizer(node, [](Node*) {}));
   }
   heap.SetGcPercent(100);
   const uint64_t before = heap.ReadMemStats().num_gc;
   while (heap.ReadMemStats().num_gc == before) mutator.New<Leaf>();
+  const mheap::MHeap& mheap = heap.core().mheap();
+  const auto unswept =
+      std::count_if(nodes.begin(), nodes.end(), [&mheap](uint64_t hidden) {
+        const mheap::MSpan* span = mheap.HeapSpanOf(Addr(~hidden));
+        return span != nullptr && span->sweep_gen() == mheap.sweep_gen() - 2;
+      });
+  EXPECT_GT(unswept, 0);
   for (const Weak<Node>& w : weak) ASSERT_TRUE(w.expired());
 }
 
@@ -513,6 +524,7 @@ TEST(FinalizerHeapTest, EachRunsOnceWithAnIntactObject) {
   HeapOptions options = QuietOptions();
   options.gc_percent = 100;
   options.min_heap_bytes = 256 << 10;
+  options.gc_threads = 4;
   Heap heap(options);
   constexpr int kThreads = 3;
   constexpr int kEach = 3000;
@@ -528,7 +540,10 @@ TEST(FinalizerHeapTest, EachRunsOnceWithAnIntactObject) {
         Node* node = mutator.New<Node>(static_cast<uint64_t>(id));
         node->next = mutator.New<Node>(static_cast<uint64_t>(id));
         Weak<Node>& w = weak[i % 16];
-        if (Node* old = w.Get()) ASSERT_TRUE(old->intact());
+        if (Node* old = w.Get()) {
+          ASSERT_TRUE(old->intact());
+          ASSERT_EQ(runs[old->value], 0);
+        }
         w = Weak<Node>(node);
         ASSERT_TRUE(SetFinalizer(node, [&, id, w](Node* n) {
           EXPECT_TRUE(w.expired());

@@ -149,7 +149,7 @@ void HeapCore::Quiesced(Action action) {
   collector_.ResumeBackground(turn);
 }
 
-bool HeapCore::PrepareForCall(const void* object, const char* kind,
+bool HeapCore::PrepareForCall(const void* object, bool finalizer,
                               const CleanupCall& call) {
   if (options_.cleanup_thread) cleanups_.StartExecutor(*heap_);
   if (!debug_.checkcleanups) return true;
@@ -157,7 +157,7 @@ bool HeapCore::PrepareForCall(const void* object, const char* kind,
   if (!held.ok()) return false;
   Quiesced([&] {
     MutexLock lock(roots_.mutex());
-    CleanupChecker(*mheap_, roots_).Check(Addr(object), kind, call);
+    CleanupChecker(*mheap_, roots_).Check(Addr(object), finalizer, call);
   });
   return true;
 }

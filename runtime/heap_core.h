@@ -74,10 +74,10 @@ class HeapCore {
   // callable and uses the heap in no other way, which might wait for its turn.
   template <typename Use>
   bool WithSweptSpan(const void* p, Use use);
-  // Before a cleanup or finalizer (`kind`) is added to `object`: starts the
+  // Before a cleanup or finalizer is added to `object`: starts the
   // executor; checks the callable, if that is wanted. False when there is no
   // memory to hold the object meanwhile.
-  bool PrepareForCall(const void* object, const char* kind,
+  bool PrepareForCall(const void* object, bool finalizer,
                       const CleanupCall& call);
 
  private:

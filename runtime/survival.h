@@ -5,7 +5,7 @@
 // generations say, at any moment and without waiting: for Weak::Get.
 //
 // Go counterpart: the checks of getOrAddWeakHandle's reader in mheap.go.
-// Lock-free; any thread.
+// Takes no lock, does not wait; any thread.
 
 #ifndef TRICOLOR_RUNTIME_SURVIVAL_H_
 #define TRICOLOR_RUNTIME_SURVIVAL_H_

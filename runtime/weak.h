@@ -13,9 +13,10 @@
 // pointer in the same life of the object, whether that lives or not, and equal
 // ones have the same hash. It must not be used when its heap is gone.
 //
-// Go counterpart: weak.Pointer. Get: lock-free, never waits for another
-// thread's cache. Objects in one tiny block (Mutator::Allocate of less than 16
-// bytes without pointers) live and die together.
+// Go counterpart: weak.Pointer. Get takes no lock; it yields while a sweeper is
+// at the object's span, and waits for nothing else. Objects in one tiny block
+// (Mutator::Allocate of less than 16 bytes without pointers) live and die
+// together.
 
 #ifndef TRICOLOR_RUNTIME_WEAK_H_
 #define TRICOLOR_RUNTIME_WEAK_H_
@@ -103,6 +104,8 @@ class Weak {
   bool expired() const { return Get() == nullptr; }
 
   friend bool operator==(const Weak&, const Weak&) = default;
+  // It would be false of a dead one: ask expired().
+  friend bool operator==(const Weak&, std::nullptr_t) = delete;
 
   // For absl's containers; std::hash is below.
   template <typename H>
