@@ -188,6 +188,7 @@ bool MarkBitArenas::Rotate() {
   next_ = List();
   for_new_spans_.StoreRelaxed(nullptr);
   for_swept_spans_.StoreRelaxed(nullptr);
+  epoch_.AddOwned(1);
   phase_ = Phase::kMarking;
   return true;
 }

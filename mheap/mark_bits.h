@@ -61,6 +61,10 @@ class MarkBitArenas {
     return Allocate(for_swept_spans_, objects);
   }
 
+  // Counts the rotations. Bits of this epoch have not been marked in yet, unless
+  // a cycle marks.
+  uint32_t epoch() const { return epoch_.LoadRelaxed(); }
+
   // Makes sure that there are arenas enough to sweep all spans in a cycle that
   // would begin now. False when the OS refuses them.
   [[nodiscard]] bool Reserve();
@@ -134,6 +138,8 @@ class MarkBitArenas {
 
   PersistentAlloc& memory_;
   mutable Mutex mutex_{LockRank::kMarkBitArenas};
+  // Changed with the world stopped, so relaxed.
+  Atomic<uint32_t> epoch_{1};
   // The arenas that bitmaps are cut from, both of the epoch next. Written under
   // the lock. New spans must not use up what sweeping needs.
   Atomic<Arena*> for_new_spans_;

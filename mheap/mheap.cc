@@ -179,6 +179,7 @@ void MHeap::FinishSweep(MSpan& span, uint32_t marked) {
                  "bits were reserved, and there is no memory for them",
                  span.base().pointer());
   span.FinishSweep(fresh, marked);
+  span.mark_bits_epoch_ = mark_bit_arenas_.epoch();
   if (!span.is_large()) PublishPageInfo(span);
 }
 

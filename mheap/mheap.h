@@ -307,6 +307,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   static void CountAllocated(ProcessorCache& processor,
                              const SpanRequest& request, const Parts& parts);
   static MSpan* Refuse(ProcessorCache& processor, const Parts& parts);
+  MarkWord* MarkBitsFor(MSpan& span, uint32_t slots);
   MSpan* MakeHeapSpan(ProcessorCache& processor, const SpanRequest& request,
                       Parts& parts);
   MSpan* MakeManualSpan(ProcessorCache& processor, const SpanRequest& request,

@@ -295,12 +295,27 @@ MSpan* MHeap::Refuse(ProcessorCache& processor, const Parts& parts) {
   return nullptr;
 }
 
+// Those of the structure's last span, if they are long enough and of this epoch,
+// whose arenas stay as long as the new span may need them. They are clean: a
+// span is freed when no object in it was marked, or before a cycle has marked.
+MarkWord* MHeap::MarkBitsFor(MSpan& span, uint32_t slots) {
+  const uint32_t epoch = mark_bit_arenas_.epoch();
+  if (ABSL_PREDICT_TRUE(span.mark_bits_epoch_ == epoch &&
+                        DivideRoundUp(slots, 64) <=
+                            DivideRoundUp(span.slots(), 64))) {
+    return span.mark_bits();
+  }
+  MarkWord* bits = mark_bit_arenas_.NewMarkBits(slots);
+  span.mark_bits_epoch_ = bits == nullptr ? 0 : epoch;
+  return bits;
+}
+
 MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,
                            const SpanRequest& request, Parts& parts) {
   MSpan& span = *parts.span;
   const SpanClass span_class = request.span_class;
   const uint32_t slots = span_class.is_large() ? 1 : span_class.slots();
-  MarkWord* mark_bits = mark_bit_arenas_.NewMarkBits(slots);
+  MarkWord* mark_bits = MarkBitsFor(span, slots);
   if (ABSL_PREDICT_FALSE(mark_bits == nullptr)) {
     // Committed by now, and not scavenged any more.
     const int64_t committed = Signed(parts.run.scavenged_bytes);

@@ -275,6 +275,9 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   // never written to.
   Atomic<const MarkWord*> alloc_bits_;
   Atomic<MarkWord*> mark_bits_;
+  // The epoch (of MarkBitArenas) that mark_bits_ was handed out in. Kept, with
+  // the bits and the number of slots, when the span is freed.
+  uint32_t mark_bits_epoch_ = 0;
   Atomic<uint32_t> sweep_gen_;
   // Free slots below are known to be zero although needs_zero_: they were
   // taken and given back since the last sweep.
