@@ -401,6 +401,9 @@ TEST(WeakTest, IsNeverNullForALiveObjectOnThreadsThatAreNotAttached) {
 TEST(WeakTest, MadeOfADeadObjectInAnUnsweptSpanIsFatal) {
   HeapOptions options = ExactOptions();
   options.background_sweep = false;
+  // A process that a death test has forked can make no threads under
+  // ThreadSanitizer.
+  options.cleanup_thread = false;
   options.min_heap_bytes = 1 << 20;
   Heap heap(options);
   Mutator mutator(heap);
