@@ -139,13 +139,13 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // ---- Page bitmaps: one bit a page, that of a span's first page counts.
   // `index` counts 64-page words from base().
   Atomic<uint64_t>& page_in_use_word(uint64_t index) const {
-    return arenas_[index / kArenaWords].in_use[index % kArenaWords];
+    return arenas_[index / kArenaWords].in_use[PlaceInArena(index)];
   }
   Atomic<uint64_t>& page_marks_word(uint64_t index) const {
-    return arenas_[index / kArenaWords].marks[index % kArenaWords];
+    return arenas_[index / kArenaWords].marks[PlaceInArena(index)];
   }
   Atomic<uint64_t>& page_specials_word(uint64_t index) const {
-    return arenas_[index / kArenaWords].specials[index % kArenaWords];
+    return arenas_[index / kArenaWords].specials[PlaceInArena(index)];
   }
   // Words that have been grown.
   uint64_t page_words() const { return PagesIn(grown()).value() / 64; }
@@ -270,6 +270,9 @@ class ABSL_CACHELINE_ALIGNED MHeap {
     ByteCount growth;
   };
 
+  static uint64_t PlaceInArena(uint64_t word) {
+    return ArenaTable::Place(word % kArenaWords);
+  }
   uint64_t PageIndex(Addr a) const { return (a - base_).value() >> kPageShift; }
   Addr AddressOfPage(uint64_t index) const {
     return base_ + BytesOf(PageCount(index));
