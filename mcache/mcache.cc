@@ -171,10 +171,8 @@ void* MCache::AllocateTiny(size_t size, size_t align) {
     ++tiny_count_;
     return reinterpret_cast<void*>(tiny_block_ + offset);
   }
-  constexpr SpanClass kBlocks(mheap::SizeClassFor(kTinySize),
-                              mheap::SpanKind::kNoScan);
-  void* block = TryAllocate(kBlocks, kTinySize);
-  if (block == nullptr) block = AllocateSlow(kBlocks);
+  void* block = TryAllocate(kTinyClass, kTinySize);
+  if (block == nullptr) block = AllocateSlow(kTinyClass);
   if (block == nullptr) return nullptr;
   // Of the two blocks the one with more room stays current.
   if (tiny_block_ == 0 || size < tiny_offset_) {

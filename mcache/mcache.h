@@ -32,6 +32,7 @@
 #include "tricolor/mheap/mspan.h"
 #include "tricolor/mheap/object_layout.h"
 #include "tricolor/mheap/processor_cache.h"
+#include "tricolor/mheap/size_classes.h"
 #include "tricolor/mheap/span_class.h"
 #include "tricolor/mheap/type_info.h"
 
@@ -74,6 +75,9 @@ class MCache {
  public:
   // Objects without pointers, smaller than this, share blocks of this size.
   static constexpr size_t kTinySize = 16;
+  // Of the blocks that tiny objects share, and of others of their size.
+  static constexpr mheap::SpanClass kTinyClass{mheap::SizeClassFor(kTinySize),
+                                               mheap::SpanKind::kNoScan};
   // Most bytes of slots that are zeroed and taken as one run.
   static constexpr size_t kMaxRunBytes = 8192;
   // Large objects are zeroed so many bytes at a time.

@@ -22,6 +22,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/atomic.h"
+#include "tricolor/base/bits.h"
 #include "tricolor/base/mutex.h"
 #include "tricolor/base/persistent_alloc.h"
 #include "tricolor/base/units.h"
@@ -61,8 +62,7 @@ class MarkBitArenas {
     return Allocate(for_swept_spans_, objects);
   }
 
-  // Counts the rotations. Bits of this epoch have not been marked in yet, unless
-  // a cycle marks.
+  // Counts the rotations.
   uint32_t epoch() const { return epoch_.LoadRelaxed(); }
 
   // Makes sure that there are arenas enough to sweep all spans in a cycle that
@@ -117,7 +117,7 @@ class MarkBitArenas {
   };
 
   static constexpr uint64_t ArenasFor(uint64_t words) {
-    return (words + kSureWords - 1) / kSureWords;
+    return DivideRoundUp(words, kSureWords);
   }
 
   MarkWord* Allocate(Atomic<Arena*>& arena, uint32_t objects);

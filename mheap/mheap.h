@@ -139,13 +139,14 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // ---- Page bitmaps: one bit a page, that of a span's first page counts.
   // `index` counts 64-page words from base().
   Atomic<uint64_t>& page_in_use_word(uint64_t index) const {
-    return arenas_[index / kArenaWords].in_use[PlaceInArena(index)];
+    return arenas_[index / ArenaTable::kWords].in_use[ArenaTable::Place(index)];
   }
   Atomic<uint64_t>& page_marks_word(uint64_t index) const {
-    return arenas_[index / kArenaWords].marks[PlaceInArena(index)];
+    return arenas_[index / ArenaTable::kWords].marks[ArenaTable::Place(index)];
   }
   Atomic<uint64_t>& page_specials_word(uint64_t index) const {
-    return arenas_[index / kArenaWords].specials[PlaceInArena(index)];
+    return arenas_[index / ArenaTable::kWords]
+        .specials[ArenaTable::Place(index)];
   }
   // Words that have been grown.
   uint64_t page_words() const { return PagesIn(grown()).value() / 64; }
@@ -227,8 +228,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // At any time: the answer belongs to one moment, and INV-MHEAP-BYTES holds in
   // it (else fatal). Not within a StatsSection.
   HeapStats ReadStats() const;
-  // By heap spans; reads the statistics.
-  PageCount pages_in_use() const;
+  PageCount pages_in_use() const;  // by heap spans; reads the statistics
   // Mapped for spans: in use, manual, free and cached.
   ByteCount mapped() const { return grown(); }
   // Of them, bytes that the OS holds memory for. For pacing; costs one load.
@@ -239,8 +239,6 @@ class ABSL_CACHELINE_ALIGNED MHeap {
  private:
   friend class MHeapTestPeer;
   class Checker;  // mheap_check.cc
-
-  static constexpr uint64_t kArenaWords = ArenaTable::kWords;
 
   // All that depends on how much the OS lets us reserve.
   struct Tables {
@@ -270,9 +268,6 @@ class ABSL_CACHELINE_ALIGNED MHeap {
     ByteCount growth;
   };
 
-  static uint64_t PlaceInArena(uint64_t word) {
-    return ArenaTable::Place(word % kArenaWords);
-  }
   uint64_t PageIndex(Addr a) const { return (a - base_).value() >> kPageShift; }
   Addr AddressOfPage(uint64_t index) const {
     return base_ + BytesOf(PageCount(index));
@@ -376,8 +371,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   std::optional<Tables> tables_ ABSL_GUARDED_BY(lock_);
   std::optional<pagealloc::PageAlloc> pages_ ABSL_GUARDED_BY(lock_);
   HugeChunks huge_chunks_ ABSL_GUARDED_BY(lock_);
-  // Free pages that are just given to the OS: marked allocated, in no span.
-  PageCount pages_in_flight_ ABSL_GUARDED_BY(lock_);
+  PageCount pages_in_flight_ ABSL_GUARDED_BY(lock_);  // in ReleaseOne's hands
   FixedAlloc<MSpan> span_structures_ ABSL_GUARDED_BY(lock_);
   // Bytes from base_ that have been mapped; beyond grown_bytes_ when growth
   // failed half-way.

@@ -295,9 +295,10 @@ MSpan* MHeap::Refuse(ProcessorCache& processor, const Parts& parts) {
   return nullptr;
 }
 
-// Those of the structure's last span, if they are long enough and of this epoch,
-// whose arenas stay as long as the new span may need them. They are clean: a
-// span is freed when no object in it was marked, or before a cycle has marked.
+// Those of the structure's last span, if they are long enough and of this
+// epoch, whose arenas stay as long as the new span may need them. They are
+// clean: a span is freed when no object in it was marked, or before a cycle has
+// marked.
 MarkWord* MHeap::MarkBitsFor(MSpan& span, uint32_t slots) {
   const uint32_t epoch = mark_bit_arenas_.epoch();
   if (ABSL_PREDICT_TRUE(span.mark_bits_epoch_ == epoch &&

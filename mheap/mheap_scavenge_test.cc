@@ -367,30 +367,15 @@ TEST_F(MHeapHugePagesTest, ARefusalLeavesTheChunkSplit) {
 
 // Calls back in the middle of each release, when the pages are in no span and
 // not free.
-class OsWithAWitness final : public OsMemory {
+class OsWithAWitness final : public FakeOsMemory {
  public:
   void CallWhileReleasing(std::function<void()> call) { call_ = call; }
-
-  ByteCount page_size() const override { return os_.page_size(); }
-  ByteCount huge_page_size() const override { return os_.huge_page_size(); }
-  bool unused_memory_is_zero() const override {
-    return os_.unused_memory_is_zero();
-  }
-  Addr Reserve(ByteCount size, ByteCount alignment) override {
-    return os_.Reserve(size, alignment);
-  }
-  bool Map(AddrRange range) override { return os_.Map(range); }
-  bool Used(AddrRange range) override { return os_.Used(range); }
   bool Unused(AddrRange range) override {
     if (call_) call_();
-    return os_.Unused(range);
+    return FakeOsMemory::Unused(range);
   }
-  void HugePage(AddrRange range) override { os_.HugePage(range); }
-  void NoHugePage(AddrRange range) override { os_.NoHugePage(range); }
-  void Free(AddrRange range) override { os_.Free(range); }
 
  private:
-  FakeOsMemory os_;
   std::function<void()> call_;
 };
 

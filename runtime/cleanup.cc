@@ -7,6 +7,7 @@
 
 #include "tricolor/base/check.h"
 #include "tricolor/base/units.h"
+#include "tricolor/mcache/mcache.h"
 #include "tricolor/runtime/cleanup_queue.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
@@ -48,7 +49,7 @@ void CheckCleanupArgument(const void* object, const void* argument) {
   }
   // Others may share a tiny object's block.
   const bool same =
-      span->span_class() == kTinyBlocks
+      span->span_class() == mcache::MCache::kTinyClass
           ? object == argument
           : span->IndexOf(Addr(object)) == span->IndexOf(Addr(argument));
   TRICOLOR_CHECK(!same, "a cleanup of %p whose argument %p points into it",

@@ -9,6 +9,7 @@
 
 #include "tricolor/base/atomic.h"
 #include "tricolor/base/check.h"
+#include "tricolor/mcache/mcache.h"
 #include "tricolor/mheap/mspan.h"
 
 namespace tricolor::runtime {
@@ -88,7 +89,7 @@ Addr CleanupChecker::SlotOf(Addr a) const {
 
 bool CleanupChecker::MayShareBlock(Addr a) const {
   const MSpan* span = heap_.HeapSpanOf(a);
-  return span != nullptr && span->span_class() == kTinyBlocks;
+  return span != nullptr && span->span_class() == mcache::MCache::kTinyClass;
 }
 
 void CleanupChecker::Reach(Addr a) {

@@ -22,20 +22,12 @@
 
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/units.h"
-#include "tricolor/mcache/mcache.h"
 #include "tricolor/mheap/mheap.h"
-#include "tricolor/mheap/size_classes.h"
-#include "tricolor/mheap/span_class.h"
 #include "tricolor/mheap/type_info.h"
 #include "tricolor/runtime/cleanup.h"
 #include "tricolor/runtime/root_table.h"
 
 namespace tricolor::runtime {
-
-// Of the blocks that objects of less than 16 bytes without pointers share, and
-// of others of their size.
-inline constexpr mheap::SpanClass kTinyBlocks(
-    mheap::SizeClassFor(mcache::MCache::kTinySize), mheap::SpanKind::kNoScan);
 
 class CleanupChecker final : private PointerVisitor {
  public:

@@ -75,20 +75,30 @@ std::unique_ptr<CleanupCall> CleanupQueue::Recycle(CleanupRecord& record) {
   return call;
 }
 
+CleanupRecord* CleanupQueue::Arm(mheap::MSpan& span, const void* object,
+                                 bool finalizer,
+                                 std::unique_ptr<CleanupCall>& call) {
+  CleanupRecord* record = NewRecord(span, object, finalizer);
+  if (record == nullptr) return nullptr;
+  const uint32_t index = span.IndexOf(record->object);
+  const mheap::CallSpecial* special =
+      finalizer ? heap_.SetFinalizer(span, index, record)
+                : heap_.AddCleanup(span, index, record);
+  if (special == nullptr) {
+    Recycle(*record);
+    return nullptr;
+  }
+  record->special_id = special->id;
+  record->call = call.release();
+  return record;
+}
+
 Cleanup CleanupQueue::Add(mheap::MSpan& span, const void* object,
                           std::unique_ptr<CleanupCall>& call) {
   Cleanup handle;
   MutexLock lock(mutex_);
-  CleanupRecord* record = NewRecord(span, object, /*finalizer=*/false);
+  CleanupRecord* record = Arm(span, object, /*finalizer=*/false, call);
   if (record == nullptr) return handle;
-  const mheap::CallSpecial* special =
-      heap_.AddCleanup(span, span.IndexOf(record->object), record);
-  if (special == nullptr) {
-    Recycle(*record);
-    return handle;
-  }
-  record->special_id = special->id;
-  record->call = call.release();
   handle.queue_ = this;
   handle.record_ = record;
   handle.id_ = record->id;
@@ -98,17 +108,7 @@ Cleanup CleanupQueue::Add(mheap::MSpan& span, const void* object,
 bool CleanupQueue::SetFinalizer(mheap::MSpan& span, const void* object,
                                 std::unique_ptr<CleanupCall>& call) {
   MutexLock lock(mutex_);
-  CleanupRecord* record = NewRecord(span, object, /*finalizer=*/true);
-  if (record == nullptr) return false;
-  const mheap::CallSpecial* special =
-      heap_.SetFinalizer(span, span.IndexOf(record->object), record);
-  if (special == nullptr) {
-    Recycle(*record);
-    return false;
-  }
-  record->special_id = special->id;
-  record->call = call.release();
-  return true;
+  return Arm(span, object, /*finalizer=*/true, call) != nullptr;
 }
 
 std::unique_ptr<CleanupCall> CleanupQueue::ClearFinalizer(mheap::MSpan& span,

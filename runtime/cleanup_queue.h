@@ -110,6 +110,11 @@ class CleanupQueue final : public mheap::SpecialReceiver {
                            bool finalizer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool NewBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A new record, its special on the object, with the call; null, and the call
+  // stays the caller's, when there is no memory.
+  CleanupRecord* Arm(mheap::MSpan& span, const void* object, bool finalizer,
+                     std::unique_ptr<CleanupCall>& call)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Block* FirstBlock() ABSL_LOCKS_EXCLUDED(mutex_);
   // Frees a record; its callable, for the caller to destroy with no lock held:
   // it may hold Roots.

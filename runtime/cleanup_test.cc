@@ -272,9 +272,7 @@ TEST(CleanupTest, OneThatIsDroppedWithTheHeapMayUseItInItsDestructor) {
 }
 
 TEST(CleanupTest, NoMemoryIsAnEmptyCleanup) {
-  FakeOsMemoryOptions os_options;
-  os_options.protect = false;
-  FakeOsMemory os(os_options);
+  FakeOsMemory os({.protect = false});
   HeapOptions options = ByHand();
   options.os = &os;
   options.reservation_bytes = size_t{64} << 20;

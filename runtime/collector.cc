@@ -22,6 +22,10 @@ constexpr uint64_t kBytesPerWorker = 4 << 20;
 
 uint64_t Cpus() { return std::max(1U, std::thread::hardware_concurrency()); }
 
+void PrintLine(const std::string& text) {
+  std::fputs((text + "\n").c_str(), stderr);
+}
+
 }  // namespace
 
 Collector::Collector(const CollectorParts& parts,
@@ -136,10 +140,7 @@ void Collector::RunCycle(bool forced) {
   }
   if (options_.background_sweep) background_.Wake();
   Account(&record, cpu);
-  if (options_.trace) {
-    const std::string line = FormatCycle(record) + "\n";
-    std::fputs(line.c_str(), stderr);
-  }
+  if (options_.trace) PrintLine(FormatCycle(record));
   if (options_.trace_scavenging) scavenge_log_.Print(/*forced=*/false);
 }
 
@@ -150,11 +151,8 @@ void Collector::Refuse(const CycleRecord& record) {
     ++stats_.num_gc_refused;
   }
   if (!options_.trace) return;
-  const std::string line =
-      FormatRefusal(SteadyNanoseconds() - made_at_, parts_.pacer.heap_live(),
-                    record.forced) +
-      "\n";
-  std::fputs(line.c_str(), stderr);
+  PrintLine(FormatRefusal(SteadyNanoseconds() - made_at_,
+                          parts_.pacer.heap_live(), record.forced));
 }
 
 // As much is live as after the last cycle or, when there was none yet, perhaps
@@ -216,10 +214,12 @@ void Collector::SweepEverything() {
   while (parts_.marker.FreeWorkBufSpans(processor_)) {
   }
   parts_.heap.FlushPageCache(processor_);
-  ReturnMemory();
 }
 
-void Collector::FinishSweep(const Turn&) { SweepEverything(); }
+void Collector::FinishSweep(const Turn&) {
+  SweepEverything();
+  ReturnMemory();
+}
 
 void Collector::PauseBackground(const Turn&) {
   background_.Pause();

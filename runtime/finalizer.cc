@@ -27,7 +27,8 @@ HeapCore& HeapOf(const void* object) {
 // nor a tiny object from one that has a slot of that class to itself.
 void CheckNotTiny(const mheap::MSpan& span, const void* object, size_t size) {
   TRICOLOR_CHECK(
-      size >= mcache::MCache::kTinySize || span.span_class() != kTinyBlocks,
+      size >= mcache::MCache::kTinySize ||
+          span.span_class() != mcache::MCache::kTinyClass,
       "a finalizer of %p, %zu bytes without pointers that may share a block "
       "with other objects; expected %zu bytes or more",
       object, size, mcache::MCache::kTinySize);

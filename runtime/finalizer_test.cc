@@ -413,9 +413,7 @@ TEST_F(FinalizerTest, ExceptionsAreReportedInOneLine) {
 }
 
 TEST_F(FinalizerTest, NoMemoryIsAValue) {
-  FakeOsMemoryOptions os_options;
-  os_options.protect = false;
-  FakeOsMemory os(os_options);
+  FakeOsMemory os({.protect = false});
   HeapOptions options = ByHand();
   options.os = &os;
   options.reservation_bytes = size_t{64} << 20;

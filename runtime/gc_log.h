@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One collection in numbers, and the lines that TRICOLOR_DEBUG=gctrace=1 prints
-// of it, or of one that could not take place. Go counterpart: the gctrace line of gcMarkTermination. A plain value.
+// of it, or of one that could not take place. Go counterpart: the gctrace line
+// of gcMarkTermination. A plain value.
 
 #ifndef TRICOLOR_RUNTIME_GC_LOG_H_
 #define TRICOLOR_RUNTIME_GC_LOG_H_

@@ -56,8 +56,8 @@ struct HeapOptions {
   // Whether cleanups run on a thread of the heap's. Off: the program calls
   // Heap::RunCleanups.
   bool cleanup_thread = true;
-  // Of so many allocated bytes one is sampled, on average, while the heap has an
-  // AllocationSampler. 1: every object. 0: none.
+  // Of so many allocated bytes one is sampled, on average, while the heap has
+  // an AllocationSampler. 1: every object. 0: none.
   uint64_t profile_rate_bytes = 512 << 10;
   // Where memory comes from; it outlives the heap. Null: the process's own.
   OsMemory* os = nullptr;

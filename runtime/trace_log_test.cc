@@ -31,10 +31,11 @@ TEST(DebugSettingsTest, ReportsAndIgnoresWhatItDoesNotKnow) {
        {"gctrac=1", "gctrace=2", "gctrace", "=1", "gctrace=", " gctrace=1"}) {
     testing::internal::CaptureStderr();
     EXPECT_FALSE(ParseDebugSettings(text).gctrace) << text;
-    EXPECT_EQ(testing::internal::GetCapturedStderr(),
-              std::string("tricolor: TRICOLOR_DEBUG: \"") + text +
-                  "\" is ignored (known: gctrace, scavtrace, checkcleanups; 0 or "
-                  "1)\n");
+    EXPECT_EQ(
+        testing::internal::GetCapturedStderr(),
+        std::string("tricolor: TRICOLOR_DEBUG: \"") + text +
+            "\" is ignored (known: gctrace, scavtrace, checkcleanups; 0 or "
+            "1)\n");
   }
   testing::internal::CaptureStderr();
   EXPECT_TRUE(ParseDebugSettings("x=1,gctrace=1").gctrace);

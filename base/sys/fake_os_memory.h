@@ -50,7 +50,7 @@ struct FakeOsMemoryOptions {
   bool check_leaks = true;
 };
 
-class FakeOsMemory final : public OsMemory {
+class FakeOsMemory : public OsMemory {
  public:
   static constexpr unsigned char kJunk = 0xdb;
 
