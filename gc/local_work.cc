@@ -54,6 +54,11 @@ bool LocalWork::MakeRoom(uint64_t count) {
   return true;
 }
 
+void LocalWork::DropSome() {
+  second_->count = 0;
+  Swap();
+}
+
 void LocalWork::Share() {
   const int64_t count = top_ - first_->items;
   if (second_->count == 0 && count < kMinToShare) return;

@@ -56,9 +56,8 @@ class LocalWork {
   // When TryReserve has failed: publishes a buffer if it must. False when no
   // empty one can be had; then DropSome makes room.
   [[nodiscard]] bool MakeRoom(uint64_t count);
-  // Calls drop(item) for each item of one buffer, and empties it.
-  template <typename Drop>
-  void DropSome(const Drop& drop);
+  // Empties one buffer: its items are forgotten.
+  void DropSome();
 
   // Publishes a part of the items, the older ones, if there are enough.
   void Share();
@@ -90,15 +89,6 @@ class LocalWork {
   WorkBuf* second_ = nullptr;
   WorkBuf own_[2];
 };
-
-template <typename Drop>
-void LocalWork::DropSome(const Drop& drop) {
-  for (uint64_t i = 0; i < second_->count; ++i) {
-    drop(MarkItem(second_->items[i]));
-  }
-  second_->count = 0;
-  Swap();
-}
 
 }  // namespace tricolor::gc
 

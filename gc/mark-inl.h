@@ -26,16 +26,6 @@ inline void MarkWorker::SetPageMark(uint64_t page) {
   if ((word.LoadRelaxed() & bit) == 0) word.FetchOrRelaxed(bit);
 }
 
-inline void MarkWorker::Count(MarkItem item) {
-  ++stats_.marked_objects;
-  stats_.marked_bytes += item.record().slot_size;
-  uint64_t page = (item.address() - heap_base_).value() >> kPageShift;
-  if (item.kind() != MarkItem::kPointerBitmap) {
-    page -= mheap::PageInfo(page_info_[page].LoadRelaxed()).page_in_span();
-  }
-  SetPageMark(page);
-}
-
 inline uint64_t* MarkWorker::Reserve(uint64_t count) {
   uint64_t* top = work_.TryReserve(count);
   return ABSL_PREDICT_TRUE(top != nullptr) ? top : ReserveSlow(count);
@@ -47,20 +37,10 @@ inline void MarkWorker::Push(MarkItem item) {
   work_.Commit(top + 1);
 }
 
-ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::AddCandidate(
-    MarkItem item, mheap::MarkWord* word) {
-  __builtin_prefetch(word);
-  const uint32_t block = filled_block_;
-  candidates_[block][candidate_counts_[block]++] = {item, word};
-}
-
-inline void MarkWorker::TurnBlocks() {
-  if (candidate_counts_[filled_block_] >= kBlock) TurnBlocksNow();
-}
-
-ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::Find(uint64_t pointer) {
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline Candidate* MarkWorker::LookUp(
+    uint64_t pointer, const uint64_t* field, Candidate* end) {
   const uint64_t offset = pointer - heap_base_.value();
-  if (offset >= heap_bytes_) return;  // null, too
+  if (offset >= heap_bytes_) return end;  // null, too
   // Acquire, pairs with the span's publisher and sweeper: the mark words are
   // zeroed before their address is here.
   const mheap::PageInfo info(page_info_[offset >> kPageShift].LoadAcquire());
@@ -70,15 +50,16 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::Find(uint64_t pointer) {
                            static_cast<uint32_t>(offset % kPageSize);
   const uint32_t index = DivideByMagic(in_span, record.div_magic);
   if (ABSL_PREDICT_FALSE(index >= record.slots())) {
-    FindSlow(pointer);
-    return;
+    LookUpSlow(pointer, field);
+    return end;
   }
 #ifndef NDEBUG
-  CheckExactPointer(pointer);
+  CheckExactPointer(pointer, field);
 #endif
-  const uint64_t slot = pointer - in_span + index * record.slot_size;
-  AddCandidate(MarkItem::Small(slot, class_byte, record, index),
-               info.mark_bits() + (index >> 6));
+  *end =
+      Candidate(Addr(pointer - in_span), index, class_byte, info.mark_bits());
+  __builtin_prefetch(&end->mark_word());
+  return end + 1;
 }
 
 // ---- Objects with a pointer bitmap at the end of their page: the commonest.
@@ -93,10 +74,12 @@ inline const Atomic<uint64_t>* BitmapWordOf(Addr a) {
 
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::ScanPointerBits(
     const uint64_t* words, uint64_t bits) {
+  const uint64_t** end = fields_ + field_count_;
   for (; bits != 0; bits &= bits - 1) {
-    Find(LoadWordRelaxed(words + CountTrailingZeros(bits)));
+    *end++ = words + CountTrailingZeros(bits);
   }
-  TurnBlocks();
+  field_count_ = static_cast<uint32_t>(end - fields_);
+  if (field_count_ >= kBlock) TurnBlocks();
 }
 
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::ScanBitmapObject(

@@ -1,13 +1,14 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// What waits to be scanned, in one word, so that scanning looks up nothing that
-// marking has known already:
+// What waits to be marked and what waits to be scanned, in a form in which
+// nothing that has been looked up is looked up again.
+//
+// MarkItem, an object or slice to be scanned, is one word:
 //
 //   bits 0-1    what it is: MarkItem::Kind
 //   bits 3-47   address of the slot (of the slice of a large object)
-//   bits 48-53  which bit of its word is its mark; only until it is marked
-//   bits 56-63  span class index + 1; 0 for a large object
+//   bits 48-55  class byte: span class index + 1; 0 for a large object
 //
 // Go counterpart: the pointers in a workbuf. Pure values.
 
@@ -18,7 +19,7 @@
 #include <cstdint>
 
 #include "tricolor/base/units.h"
-#include "tricolor/mheap/page_info.h"
+#include "tricolor/mheap/mark_bits.h"
 #include "tricolor/mheap/size_classes.h"
 #include "tricolor/mheap/span_class.h"
 
@@ -61,11 +62,9 @@ class MarkItem {
 
   constexpr MarkItem() = default;
   constexpr explicit MarkItem(uint64_t word) : word_(word) {}
-  // Of slot number `index`; `record` is the class's.
-  static constexpr MarkItem Small(uint64_t slot, uint32_t class_byte,
-                                  ClassRecord record, uint32_t index) {
-    return MarkItem(slot | record.kind() | uint64_t{index & 63} << 48 |
-                    uint64_t{class_byte} << 56);
+  static constexpr MarkItem Small(Addr slot, uint32_t class_byte) {
+    return MarkItem(slot.value() | kClassRecords[class_byte].kind() |
+                    uint64_t{class_byte} << 48);
   }
   static constexpr MarkItem LargeSlice(Addr slice) {
     return MarkItem(slice.value() | kLargeSlice);
@@ -76,16 +75,48 @@ class MarkItem {
   constexpr Addr address() const {
     return Addr(word_ & ((uint64_t{1} << 48) - 8));
   }
-  constexpr uint64_t mark_bit() const {
-    return uint64_t{1} << ((word_ >> 48) & 63);
-  }
   constexpr const ClassRecord& record() const {
-    return kClassRecords[word_ >> 56];
+    return kClassRecords[word_ >> 48];
   }
 
  private:
   uint64_t word_ = 0;
 };
+
+// A slot whose mark is to be tested: its mark word, and in another word
+//
+//   bits 0-12   number of the slot in its span
+//   bits 13-47  address of the span
+//   bits 48-55  class byte
+class Candidate {
+ public:
+  constexpr Candidate() = default;
+  constexpr Candidate(Addr span, uint32_t index, uint32_t class_byte,
+                      mheap::MarkWord* marks)
+      : slot_(span.value() | index | uint64_t{class_byte} << 48),
+        word_(marks + (index >> 6)) {}
+
+  mheap::MarkWord& mark_word() const { return *word_; }
+  constexpr uint64_t mark_bit() const { return uint64_t{1} << (slot_ & 63); }
+  constexpr Addr span() const {
+    return Addr(slot_ & ((uint64_t{1} << 48) - kPageSize));
+  }
+  constexpr const ClassRecord& record() const {
+    return kClassRecords[slot_ >> 48];
+  }
+  // When it has been marked.
+  constexpr MarkItem item() const {
+    const ClassRecord& the_record = record();
+    const uint64_t slot =
+        span().value() + slot_ % kPageSize * the_record.slot_size;
+    return MarkItem::Small(Addr(slot), static_cast<uint32_t>(slot_ >> 48));
+  }
+
+ private:
+  uint64_t slot_ = 0;
+  mheap::MarkWord* word_ = nullptr;
+};
+static_assert(mheap::kMaxSlots <= kPageSize && sizeof(Candidate) == 16);
 
 static_assert(static_cast<int>(mheap::SpanKind::kPointerBitmap) ==
               MarkItem::kPointerBitmap);

@@ -3,6 +3,7 @@
 
 #include "tricolor/gc/mark_item.h"
 
+#include <array>
 #include <cstdint>
 
 #include "gtest/gtest.h"
@@ -19,19 +20,40 @@ constexpr uint64_t kAddresses[] = {8, uint64_t{1} << 46,
                                    (uint64_t{1} << 47) - 8, uint64_t{1} << 47,
                                    (uint64_t{1} << 48) - 8};
 
+constexpr uint8_t kClassBytes = mheap::kSpanClasses + 1;
+
+mheap::SpanClass ClassOf(uint32_t class_byte) {
+  return mheap::SpanClass::FromIndex(static_cast<uint8_t>(class_byte - 1));
+}
+
 TEST(MarkItemTest, KeepsAllThatItWasMadeOf) {
   for (const uint64_t address : kAddresses) {
-    for (unsigned i = 0; i < mheap::kSpanClasses; ++i) {
-      const auto span_class =
-          mheap::SpanClass::FromIndex(static_cast<uint8_t>(i));
-      if (span_class.is_large()) continue;
-      const ClassRecord& record = kClassRecords[i + 1];
+    for (uint8_t i = 1; i < kClassBytes; ++i) {
+      if (ClassOf(i).is_large()) continue;
+      const MarkItem item = MarkItem::Small(Addr(address), i);
+      ASSERT_EQ(item.address(), Addr(address));
+      ASSERT_EQ(item.kind(), static_cast<MarkItem::Kind>(ClassOf(i).kind()));
+      ASSERT_EQ(&item.record(), &kClassRecords[i]);
+    }
+  }
+}
+
+TEST(CandidateTest, KnowsItsSlotAndItsMark) {
+  std::array<mheap::MarkWord, mheap::kMaxSlots / 64> marks;
+  for (const uint64_t address : kAddresses) {
+    const Addr span = Addr(address).AlignDown(kPageSize);
+    for (uint8_t i = 1; i < kClassBytes; ++i) {
+      if (ClassOf(i).is_large()) continue;
+      const ClassRecord& record = kClassRecords[i];
       for (const uint32_t index : {0u, 1u, 63u, 64u, record.slots() - 1}) {
-        const MarkItem item = MarkItem::Small(address, i + 1, record, index);
-        ASSERT_EQ(item.address(), Addr(address));
-        ASSERT_EQ(item.mark_bit(), uint64_t{1} << index % 64);
-        ASSERT_EQ(item.kind(), static_cast<MarkItem::Kind>(span_class.kind()));
-        ASSERT_EQ(&item.record(), &record);
+        if (index >= record.slots()) continue;
+        const Candidate candidate(span, index, i, marks.data());
+        ASSERT_EQ(candidate.span(), span);
+        ASSERT_EQ(&candidate.mark_word(), &marks[index / 64]);
+        ASSERT_EQ(candidate.mark_bit(), uint64_t{1} << index % 64);
+        ASSERT_EQ(&candidate.record(), &record);
+        const Addr slot = span + ByteCount(ClassOf(i).slot_size() * index);
+        ASSERT_EQ(candidate.item().word(), MarkItem::Small(slot, i).word());
       }
     }
   }

@@ -115,9 +115,7 @@ void MarkWorker::RescanSpan(MSpan& span) {
 void MarkWorker::ScanAndDrain(MSpan& span, uint32_t index) {
   if (!span.is_large()) {
     const uint32_t class_byte = span.span_class().index() + 1u;
-    ScanWithoutCounting(MarkItem::Small(span.SlotAddress(index).value(),
-                                        class_byte, kClassRecords[class_byte],
-                                        index));
+    ScanSlow(MarkItem::Small(span.SlotAddress(index), class_byte));
     DrainLocal();
     return;
   }
@@ -133,27 +131,6 @@ void MarkWorker::Drain() {
   } while (work_.TryTakeShared());
 }
 
-void MarkWorker::DrainLocal() {
-  uint32_t until_share = kShareInterval;
-  for (;;) {
-    FillObjectRing();
-    if (object_head_ == object_tail_) return;
-    const MarkItem item = objects_[object_head_++ % kObjectRing];
-    if (ABSL_PREDICT_TRUE(item.kind() == MarkItem::kPointerBitmap)) {
-      source_ = item.address();
-      Count(item);
-      ScanBitmapObject(item);
-    } else {
-      if (item.kind() != MarkItem::kLargeSlice) Count(item);
-      ScanWithoutCounting(item);
-    }
-    if (parallel_ && --until_share == 0) {
-      until_share = kShareInterval;
-      if (cycle_.idle.any() && !cycle_.bufs.HasFull()) work_.Share();
-    }
-  }
-}
-
 inline void MarkWorker::Prefetch(MarkItem item) {
   const Addr a = item.address();
   __builtin_prefetch(a.pointer());
@@ -162,26 +139,48 @@ inline void MarkWorker::Prefetch(MarkItem item) {
   }
 }
 
-inline void MarkWorker::FillObjectRing() {
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::ScanItem(MarkItem item) {
+  if (ABSL_PREDICT_TRUE(item.kind() == MarkItem::kPointerBitmap)) {
+    ScanBitmapObject(item);
+  } else {
+    ScanSlow(item);
+  }
+}
+
+void MarkWorker::DrainLocal() {
+  uint32_t until_share = kShareInterval;
+  uint32_t head = 0;
+  uint32_t tail = 0;
   for (;;) {
     MarkItem item;
-    while (object_tail_ - object_head_ < kObjectRing && work_.TryPop(&item)) {
+    while (tail - head < kObjectRing && work_.TryPop(&item)) {
       Prefetch(item);
-      objects_[object_tail_++ % kObjectRing] = item;
+      objects_[tail++ % kObjectRing] = item;
     }
     // Candidates wait for their mark words no longer than there are other
     // things to do.
-    if (object_tail_ - object_head_ > kLowRing || !has_candidates()) return;
-    TurnBlocksNow();
-    TurnBlocksNow();
+    if (ABSL_PREDICT_FALSE(tail - head <= kLowRing) && has_pending()) {
+      TurnBlocks();
+      TurnBlocks();
+      continue;
+    }
+    if (head == tail) return;
+    ScanItem(objects_[head++ % kObjectRing]);
+    if (parallel_ && --until_share == 0) {
+      until_share = kShareInterval;
+      if (cycle_.idle.any() && !cycle_.bufs.HasFull()) work_.Share();
+    }
   }
 }
 
 // ---- Marking.
 
 void MarkWorker::Visit(const void* pointer) {
-  Find(Addr(pointer).value());
-  TurnBlocks();
+  Candidate* const block = candidates_[filled_block_];
+  uint32_t& count = candidate_counts_[filled_block_];
+  Candidate* const end = LookUp(Addr(pointer).value(), nullptr, block + count);
+  count = static_cast<uint32_t>(end - block);
+  if (count >= kBlock) TurnBlocks();
 }
 
 void MarkWorker::VisitConservatively(uintptr_t word) {
@@ -196,10 +195,14 @@ void MarkWorker::VisitConservatively(uintptr_t word) {
     return;
   }
   const uint32_t class_byte = span->span_class().index() + 1u;
-  AddCandidate(MarkItem::Small(span->SlotAddress(index).value(), class_byte,
-                               kClassRecords[class_byte], index),
-               span->mark_bits() + (index >> 6));
-  TurnBlocks();
+  AddCandidate(Candidate(span->base(), index, class_byte, span->mark_bits()));
+}
+
+inline void MarkWorker::AddCandidate(const Candidate& candidate) {
+  __builtin_prefetch(&candidate.mark_word());
+  uint32_t& count = candidate_counts_[filled_block_];
+  candidates_[filled_block_][count++] = candidate;
+  if (count >= kBlock) TurnBlocks();
 }
 
 ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS  // A stack has redzones, which are readable.
@@ -219,69 +222,87 @@ void MarkWorker::VisitFieldsOf(MSpan& span, uint32_t index) {
   if (!span.span_class().is_noscan()) ScanAndDrain(span, index);
 }
 
-void MarkWorker::TurnBlocksNow() {
+void MarkWorker::LookUpFields() {
+  Candidate* const block = candidates_[filled_block_];
+  Candidate* end = block + candidate_counts_[filled_block_];
+  const uint32_t count = field_count_;
+  for (uint32_t i = 0; i < count; ++i) {
+    end = LookUp(LoadWordRelaxed(fields_[i]), fields_[i], end);
+  }
+  candidate_counts_[filled_block_] = static_cast<uint32_t>(end - block);
+  field_count_ = 0;
+}
+
+void MarkWorker::TurnBlocks() {
+  LookUpFields();
   filled_block_ ^= 1;
   MarkBlock(filled_block_);
   candidate_counts_[filled_block_] = 0;
 }
 
+// Whether an object is new cannot be foretold, so there is no branch for it:
+// each candidate is written to the front of the block, and stays if it is.
+//
+// Marks are relaxed, here and below: a mark says nothing about the object's
+// contents. Those have been published to this thread with the pointer, or
+// before the world stopped.
 void MarkWorker::MarkBlock(uint32_t block) {
-  const Candidate* candidate = candidates_[block];
+  Candidate* const candidates = candidates_[block];
   const uint32_t count = candidate_counts_[block];
-  uint64_t* top = Reserve(count);
+  uint32_t unmarked = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const Candidate candidate = candidates[i];
+    candidates[unmarked] = candidate;
+    unmarked +=
+        (candidate.mark_word().LoadRelaxed() & candidate.mark_bit()) == 0;
+  }
+  uint64_t* top = Reserve(unmarked);
   if (parallel_) {
-    for (uint32_t i = 0; i < count; ++i)
-      top = MarkAmongOthers(candidate[i], top);
+    for (uint32_t i = 0; i < unmarked; ++i) {
+      top = MarkNew<true>(candidates[i], top);
+    }
   } else {
-    for (uint32_t i = 0; i < count; ++i) top = MarkAlone(candidate[i], top);
+    for (uint32_t i = 0; i < unmarked; ++i) {
+      top = MarkNew<false>(candidates[i], top);
+    }
   }
   work_.Commit(top);
 }
 
-// Relaxed, here and below: a mark says nothing about the object's contents.
-// Those have been published to this thread with the pointer, or before the
-// world stopped.
-//
-// Whether an object is new cannot be foretold, so there is no branch for it:
-// the item is written in any case, and stays if it is.
-inline uint64_t* MarkWorker::MarkAlone(const Candidate& candidate,
-                                       uint64_t* top) {
-  const MarkItem item = candidate.item;
-  const uint64_t bit = item.mark_bit();
-  const uint64_t old = candidate.word->LoadRelaxed();
-  candidate.word->StoreRelaxed(old | bit);
-  const bool is_new = (old & bit) == 0;
-  const bool is_noscan = item.kind() == MarkItem::kNoScan;
-  if (is_new & is_noscan) Count(item);
-  *top = item.word();
-  return top + (is_new & !is_noscan);
-}
-
-inline uint64_t* MarkWorker::MarkAmongOthers(const Candidate& candidate,
-                                             uint64_t* top) {
-  const MarkItem item = candidate.item;
-  const uint64_t bit = item.mark_bit();
-  if ((candidate.word->LoadRelaxed() & bit) != 0) return top;
-  // The old value decides: of two workers that have both found the bit clear,
-  // one counts and scans the object.
-  if ((candidate.word->FetchOrRelaxed(bit) & bit) != 0) return top;
-  if (item.kind() == MarkItem::kNoScan) {
-    Count(item);
-    return top;
+// Of two workers that have both found the bit clear, or of two pointers to the
+// same object in one block, the old value decides which one counts and scans
+// the object. The first mark in a word brings the page mark.
+template <bool kParallel>
+inline uint64_t* MarkWorker::MarkNew(const Candidate& candidate,
+                                     uint64_t* top) {
+  mheap::MarkWord& word = candidate.mark_word();
+  const uint64_t bit = candidate.mark_bit();
+  const uint64_t seen = word.LoadRelaxed();
+  if constexpr (kParallel) {
+    if (ABSL_PREDICT_FALSE((word.FetchOrRelaxed(bit) & bit) != 0)) return top;
+  } else {
+    if (ABSL_PREDICT_FALSE((seen & bit) != 0)) return top;
+    word.StoreRelaxed(seen | bit);
   }
+  if (seen == 0) {
+    SetPageMark((candidate.span() - heap_base_).value() >> kPageShift);
+  }
+  ++stats_.marked_objects;
+  stats_.marked_bytes += candidate.record().slot_size;
+  const MarkItem item = candidate.item();
   *top = item.word();
-  return top + 1;
+  return top + (item.kind() != MarkItem::kNoScan);
 }
 
 // An exact pointer that is in no slot of a small span: a large object, or
 // corruption.
-void MarkWorker::FindSlow(uint64_t pointer) {
+void MarkWorker::LookUpSlow(uint64_t pointer, const uint64_t* field) {
   MSpan* span = cycle_.heap.HeapSpanOf(Addr(pointer));
   if (span == nullptr || !span->is_large()) {
-    BadPointer(pointer, "is in no slot");
+    BadPointer(pointer, field, "is in no slot");
   }
 #ifndef NDEBUG
-  CheckExactPointer(pointer);
+  CheckExactPointer(pointer, field);
 #endif
   MarkLarge(*span);
 }
@@ -301,7 +322,7 @@ void MarkWorker::MarkLarge(MSpan& span) {
 ABSL_ATTRIBUTE_NOINLINE uint64_t* MarkWorker::ReserveSlow(uint64_t count) {
   if (!work_.MakeRoom(count)) {
     cycle_.overflowed.StoreRelaxed(true);
-    work_.DropSome([this](MarkItem dropped) { Drop(dropped); });
+    work_.DropSome();
   }
   uint64_t* top = work_.TryReserve(count);
   TRICOLOR_CHECK(top != nullptr, "no room for %llu mark items",
@@ -309,24 +330,29 @@ ABSL_ATTRIBUTE_NOINLINE uint64_t* MarkWorker::ReserveSlow(uint64_t count) {
   return top;
 }
 
-void MarkWorker::Drop(MarkItem item) {
-  if (item.kind() != MarkItem::kLargeSlice) Count(item);
-}
-
 // The checks that cost a look at the span.
-void MarkWorker::CheckExactPointer(uint64_t pointer) const {
+void MarkWorker::CheckExactPointer(uint64_t pointer,
+                                   const uint64_t* field) const {
   const Addr a(pointer);
   MSpan* span = cycle_.heap.HeapSpanOf(a);
-  if (span == nullptr) BadPointer(pointer, "is in no slot");
-  if (span->IsFree(span->IndexOf(a))) BadPointer(pointer, "is in a free slot");
+  if (span == nullptr) BadPointer(pointer, field, "is in no slot");
+  if (span->IsFree(span->IndexOf(a))) {
+    BadPointer(pointer, field, "is in a free slot");
+  }
 }
 
-void MarkWorker::BadPointer(uint64_t pointer, const char* fault) const {
+void MarkWorker::BadPointer(uint64_t pointer, const uint64_t* field,
+                            const char* fault) const {
+  Addr source = source_;
+  if (field != nullptr) {
+    const MSpan* holder = cycle_.heap.SpanOf(Addr(field));
+    source = holder->SlotAddress(holder->IndexOf(Addr(field)));
+  }
   const MSpan* span = cycle_.heap.SpanOf(Addr(pointer));
   char description[MSpan::kDescriptionSize] = "no span";
   if (span != nullptr) span->Describe(description, sizeof description);
   Fatal("pointer %p, found in %s %p, %s: %s", Addr(pointer).pointer(),
-        source_.is_null() ? "a root" : "object", source_.pointer(), fault,
+        source.is_null() ? "a root" : "object", source.pointer(), fault,
         description);
 }
 

@@ -1,15 +1,16 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// MarkWorker: one thread's part in marking. A pointer that is found waits in
-// two short queues, so that no memory is waited for that could have been asked
-// for earlier:
+// MarkWorker: one thread's part in marking. What is found waits in short
+// queues, so that no memory is waited for that could have been asked for
+// earlier:
 //
+//   fields        of scanned objects; what they point to is looked up together
 //   candidates    two blocks: while one is filled and its mark words are
 //                 being fetched, the objects of the other have been marked
 //   local work    objects that are marked and not scanned: a stack
 //   object ring   the object's first lines are being fetched; leaving it, it
-//                 is scanned, which finds more candidates
+//                 is scanned, which finds more fields
 //
 // docs/marking.md compares the alternatives. Go counterpart: gcDrain,
 // greyobject, scanobject in mgcmark.go. One thread at a time.
@@ -60,11 +61,12 @@ class MarkWorker final : public PointerVisitor {
  private:
   friend class Marker;
 
-  // A block of candidates is full when it has at least so many; up to a
-  // word's worth of pointers may come at once.
+  // So many fields, or candidates from elsewhere, are dealt with at once; a
+  // word's worth of fields may come together.
   static constexpr uint32_t kBlock = 16;
-  static constexpr uint32_t kMaxBlock = kBlock + 64;
-  static_assert(kMaxBlock <= LocalWork::kMaxReserve);
+  static constexpr uint32_t kMaxFields = kBlock + 63;
+  static constexpr uint32_t kMaxCandidates = kBlock + kMaxFields;
+  static_assert(kMaxCandidates <= LocalWork::kMaxReserve);
   static constexpr uint32_t kObjectRing = 16;
   // With so few objects in the ring, the candidates' time has come.
   static constexpr uint32_t kLowRing = 4;
@@ -72,12 +74,6 @@ class MarkWorker final : public PointerVisitor {
   static constexpr uint32_t kShareInterval = 32;
   // 64-page words of the heap that are claimed at once for a rescan.
   static constexpr uint64_t kRescanStep = 16;
-
-  // Its mark is bit item.mark_bit() of `*word`.
-  struct Candidate {
-    MarkItem item;
-    mheap::MarkWord* word;
-  };
 
   // ---- The cycle: mark_worker.cc.
   void Run();
@@ -90,38 +86,37 @@ class MarkWorker final : public PointerVisitor {
   // Until neither this worker nor the shared stack has items.
   void Drain();
   void DrainLocal();
-  void FillObjectRing();
+  void ScanItem(MarkItem item);
 
   // ---- Marking: mark-inl.h and mark_worker.cc.
-  // An exact pointer. At most 64 of them between two calls of TurnBlocks.
-  void Find(uint64_t pointer);
-  void FindSlow(uint64_t pointer);
-  void AddCandidate(MarkItem item, mheap::MarkWord* word);
-  // When the block that is filled is full, marks those in the other one, which
-  // is filled next.
+  // Makes the exact pointer that was found in `field` (null: not in a field) a
+  // candidate at `end`, unless it is null or foreign; returns the new end.
+  Candidate* LookUp(uint64_t pointer, const uint64_t* field, Candidate* end);
+  void LookUpSlow(uint64_t pointer, const uint64_t* field);
+  void LookUpFields();
+  void AddCandidate(const Candidate& candidate);
+  // Makes candidates of all fields, and then marks those in the other block,
+  // which is filled next.
   void TurnBlocks();
-  void TurnBlocksNow();
-  bool has_candidates() const {
-    return candidate_counts_[0] + candidate_counts_[1] != 0;
+  bool has_pending() const {
+    return field_count_ + candidate_counts_[0] + candidate_counts_[1] != 0;
   }
   void MarkBlock(uint32_t block);
-  uint64_t* MarkAlone(const Candidate& candidate, uint64_t* top);
-  uint64_t* MarkAmongOthers(const Candidate& candidate, uint64_t* top);
+  template <bool kParallel>
+  uint64_t* MarkNew(const Candidate& candidate, uint64_t* top);
   void MarkLarge(mheap::MSpan& span);
   uint64_t* Reserve(uint64_t count);
   uint64_t* ReserveSlow(uint64_t count);
   void Push(MarkItem item);
-  void Drop(MarkItem item);
-  // Counts a small object: when it leaves the queues, or is never queued.
-  void Count(MarkItem item);
   void SetPageMark(uint64_t page);
-  void CheckExactPointer(uint64_t pointer) const;
-  [[noreturn]] void BadPointer(uint64_t pointer, const char* fault) const;
+  void CheckExactPointer(uint64_t pointer, const uint64_t* field) const;
+  [[noreturn]] void BadPointer(uint64_t pointer, const uint64_t* field,
+                               const char* fault) const;
 
   // ---- Scanning: scan.cc. Each word that may be a pointer becomes a
   // candidate.
   static void Prefetch(MarkItem item);
-  void ScanWithoutCounting(MarkItem item);
+  void ScanSlow(MarkItem item);
   void ScanBitmapObject(MarkItem item);
   void ScanHeaderObject(MarkItem item);
   void ScanLargeSlice(Addr slice);
@@ -145,13 +140,13 @@ class MarkWorker final : public PointerVisitor {
 
   uint32_t filled_block_ = 0;
   uint32_t candidate_counts_[2] = {};
-  uint32_t object_head_ = 0;
-  uint32_t object_tail_ = 0;
-  Candidate candidates_[2][kMaxBlock] = {};
+  uint32_t field_count_ = 0;
+  const uint64_t* fields_[kMaxFields] = {};
+  Candidate candidates_[2][kMaxCandidates] = {};
   MarkItem objects_[kObjectRing] = {};
 
   MarkStats stats_;
-  // For reports: what is being scanned; null: a root.
+  // For reports: what Visit and the like are called for; null: a root.
   Addr source_;
   LocalWork work_;
 };

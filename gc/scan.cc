@@ -27,7 +27,7 @@ constexpr uint64_t kWord = sizeof(uint64_t);
 
 }  // namespace
 
-void MarkWorker::ScanWithoutCounting(MarkItem item) {
+void MarkWorker::ScanSlow(MarkItem item) {
   source_ = item.address();
   switch (item.kind()) {
     case MarkItem::kPointerBitmap:
