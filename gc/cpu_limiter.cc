@@ -47,7 +47,7 @@ void CpuLimiter::SetProcessors(uint64_t now, int processors) {
   processors_ = Positive(processors);
   capacity_ = processors_ * kCapacityPerProcessor;
   fill_ = std::min(fill_, capacity_);
-  limiting_.StoreRelaxed(fill_ == capacity_);
+  limiting_.StoreRelaxed(fill_ >= capacity_);
 }
 
 void CpuLimiter::Account(uint64_t now) {
@@ -69,11 +69,11 @@ void CpuLimiter::Account(uint64_t now) {
   } else {
     fill_ = SaturatingSub(fill_, window - in);
   }
-  limiting_.StoreRelaxed(fill_ == capacity_);
+  limiting_.StoreRelaxed(fill_ >= capacity_);
 }
 
 void CpuLimiter::Fill(uint64_t ns) {
-  const uint64_t room = capacity_ - fill_;
+  const uint64_t room = 2 * capacity_ - fill_;
   overflow_ = SaturatingAdd(overflow_, SaturatingSub(ns, room));
   fill_ += std::min(ns, room);
 }
@@ -95,7 +95,7 @@ uint64_t CpuLimiter::overflow() const {
 
 void CpuLimiter::CheckInvariants() const {
   MutexLock lock(mutex_);
-  TRICOLOR_CHECK(fill_ <= capacity_ && limiting() == (fill_ == capacity_),
+  TRICOLOR_CHECK(fill_ <= 2 * capacity_ && limiting() == (fill_ >= capacity_),
                  "INV-GC-PACE-7: %llu ns of %llu, limiting %d",
                  static_cast<unsigned long long>(fill_),
                  static_cast<unsigned long long>(capacity_), limiting());

@@ -5,7 +5,9 @@
 // memory limit that is too low, from spending more than about half of the
 // machine on it. A leaky bucket of one second for each processor: collection
 // fills it, the program drains it, a nanosecond for a nanosecond; while it is
-// full, threads do not assist, and the heap grows beyond its goal instead.
+// full, threads do not assist, and the heap grows beyond its goal instead. What
+// an update brings beyond the capacity is kept, up to as much again, and must
+// drain too: otherwise each update would forgive some of the excess.
 //
 // No clock: times are arguments, in nanoseconds of one steady clock. A time
 // before the last one counts as that.
@@ -36,7 +38,7 @@ class CpuLimiter {
   CpuLimiter(const CpuLimiter&) = delete;
   CpuLimiter& operator=(const CpuLimiter&) = delete;
 
-  // Whether threads shall not assist.
+  // Whether threads shall not assist, and stop where they are at it.
   bool limiting() const { return limiting_.LoadRelaxed(); }
   // Whether the last update is kUpdatePeriod ago.
   bool NeedsUpdate(uint64_t now) const {
@@ -60,7 +62,7 @@ class CpuLimiter {
   // For statistics and tests; nanoseconds.
   uint64_t fill() const;
   uint64_t capacity() const;
-  // Collection's time that no longer fitted into the bucket.
+  // Collection's time beyond twice the capacity, which is forgotten.
   uint64_t overflow() const;
 
   // Fatal unless INV-GC-PACE-7 holds.

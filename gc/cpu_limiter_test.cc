@@ -61,11 +61,10 @@ TEST_F(CpuLimiterTest, CollectionBeyondHalfFillsItByTheDifference) {
 }
 
 TEST_F(CpuLimiterTest, LimitsWhenFullUntilTheProgramHasHadTime) {
-  limiter_.AddAssistTime(4 * kSecond + 200 * kMs);
+  limiter_.AddAssistTime(4 * kSecond);
   Pass(kSecond);
   EXPECT_TRUE(limiter_.limiting());
   EXPECT_EQ(limiter_.fill(), 4 * kSecond);
-  EXPECT_EQ(limiter_.overflow(), 400 * kMs);
   // Half and half changes nothing.
   limiter_.AddAssistTime(200 * kMs);
   Pass(100 * kMs);
@@ -75,6 +74,27 @@ TEST_F(CpuLimiterTest, LimitsWhenFullUntilTheProgramHasHadTime) {
   EXPECT_EQ(limiter_.fill(), 4 * kSecond - 4);
   Pass(2 * kSecond);
   EXPECT_EQ(limiter_.fill(), 0U);
+}
+
+TEST_F(CpuLimiterTest, WhatIsBeyondTheCapacityMustDrainToo) {
+  limiter_.AddAssistTime(4 * kSecond + 200 * kMs);
+  Pass(kSecond);
+  EXPECT_EQ(limiter_.fill(), 4 * kSecond + 400 * kMs);
+  Pass(99 * kMs);
+  EXPECT_TRUE(limiter_.limiting());
+  Pass(1 * kMs);
+  EXPECT_TRUE(limiter_.limiting());
+  Pass(1);
+  EXPECT_FALSE(limiter_.limiting());
+}
+
+TEST_F(CpuLimiterTest, WhatIsBeyondTwiceTheCapacityIsForgotten) {
+  limiter_.AddAssistTime(7 * kSecond);
+  Pass(kSecond);
+  EXPECT_EQ(limiter_.fill(), 8 * kSecond);
+  EXPECT_EQ(limiter_.overflow(), 2 * kSecond);
+  Pass(kSecond + 1);
+  EXPECT_FALSE(limiter_.limiting());
 }
 
 TEST_F(CpuLimiterTest, TheProgramDrainsItOncePerNanosecondOfAProcessor) {
