@@ -58,7 +58,9 @@ class TestHeap {
     if (layout.span_class.is_large()) {
       span->set_large_type(&type);
     } else if (layout.span_class.kind() == mheap::SpanKind::kPointerBitmap) {
-      span->SetPointerBits(index, mheap::SlotPointerBits(type, count));
+      const uint64_t bits = mheap::SlotPointerBits(type, count);
+      heap.NotePointerBits(*span, bits);
+      span->SetPointerBits(index, bits);
     } else if (layout.span_class.kind() == mheap::SpanKind::kTypeHeader) {
       slot.as<Atomic<const TypeInfo*>>()->StoreRelease(&type);
     }

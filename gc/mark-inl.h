@@ -14,6 +14,7 @@
 #include "absl/base/optimization.h"
 #include "tricolor/base/atomic.h"
 #include "tricolor/base/bits.h"
+#include "tricolor/base/check.h"
 #include "tricolor/gc/mark_worker.h"
 #include "tricolor/mheap/page_info.h"
 #include "tricolor/mheap/span_class.h"
@@ -56,8 +57,7 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline Candidate* MarkWorker::LookUp(
 #ifndef NDEBUG
   CheckExactPointer(pointer, field);
 #endif
-  *end =
-      Candidate(Addr(pointer - in_span), index, class_byte, info.mark_bits());
+  *end = Candidate(Addr(pointer - in_span), index, info);
   __builtin_prefetch(&end->mark_word());
   return end + 1;
 }
@@ -70,6 +70,14 @@ inline const Atomic<uint64_t>* BitmapWordOf(Addr a) {
   const Addr bitmap = a.AlignDown(kPageSize) +
                       ByteCount(kPageSize - mheap::kPointerBitmapBytes);
   return bitmap.as<const Atomic<uint64_t>>() + word_in_page / 64;
+}
+
+inline uint64_t BitmapOf(Addr slot, uint32_t words) {
+  const auto shift = static_cast<uint32_t>(slot.value() / 8 % 64);
+  const Atomic<uint64_t>* bitmap = BitmapWordOf(slot);
+  uint64_t bits = bitmap[0].LoadRelaxed() >> shift;
+  if (shift + words > 64) bits |= bitmap[1].LoadRelaxed() << (64 - shift);
+  return bits & LowMask(words);
 }
 
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::ScanPointerBits(
@@ -86,13 +94,13 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::ScanBitmapObject(
     MarkItem item) {
   const Addr slot = item.address();
   const uint32_t size = item.record().slot_size;
-  const uint32_t words = size / 8;
-  const auto shift = static_cast<uint32_t>(slot.value() / 8 % 64);
-  const Atomic<uint64_t>* bitmap = BitmapWordOf(slot);
-  uint64_t bits = bitmap[0].LoadRelaxed() >> shift;
-  if (shift + words > 64) bits |= bitmap[1].LoadRelaxed() << (64 - shift);
   stats_.scanned_bytes += size;
-  ScanPointerBits(slot.as<const uint64_t>(), bits & LowMask(words));
+  uint64_t bits = item.common_pointers();
+  TRICOLOR_DCHECK(bits == 0 || bits == BitmapOf(slot, size / 8),
+                  "object %p has other pointers than all of its page",
+                  slot.pointer());
+  if (bits == 0) bits = BitmapOf(slot, size / 8);
+  ScanPointerBits(slot.as<const uint64_t>(), bits);
 }
 
 }  // namespace tricolor::gc

@@ -9,6 +9,7 @@
 //   bits 0-1    what it is: MarkItem::Kind
 //   bits 3-47   address of the slot (of the slice of a large object)
 //   bits 48-55  class byte: span class index + 1; 0 for a large object
+//   bits 56-62  kPointerBitmap: the words that are pointers; 0: not known
 //
 // Go counterpart: the pointers in a workbuf. Pure values.
 
@@ -20,6 +21,7 @@
 
 #include "tricolor/base/units.h"
 #include "tricolor/mheap/mark_bits.h"
+#include "tricolor/mheap/page_info.h"
 #include "tricolor/mheap/size_classes.h"
 #include "tricolor/mheap/span_class.h"
 
@@ -76,10 +78,14 @@ class MarkItem {
     return Addr(word_ & ((uint64_t{1} << 48) - 8));
   }
   constexpr const ClassRecord& record() const {
-    return kClassRecords[word_ >> 48];
+    return kClassRecords[(word_ >> 48) & 0xff];
   }
+  // Only of a kPointerBitmap item.
+  constexpr uint64_t common_pointers() const { return word_ >> 56; }
 
  private:
+  friend class Candidate;
+
   uint64_t word_ = 0;
 };
 
@@ -87,14 +93,14 @@ class MarkItem {
 //
 //   bits 0-12   number of the slot in its span
 //   bits 13-47  address of the span
-//   bits 48-55  class byte
+//   bits 48-63  the low bits of the page's info: class byte, common pointers
 class Candidate {
  public:
   constexpr Candidate() = default;
-  constexpr Candidate(Addr span, uint32_t index, uint32_t class_byte,
-                      mheap::MarkWord* marks)
-      : slot_(span.value() | index | uint64_t{class_byte} << 48),
-        word_(marks + (index >> 6)) {}
+  // `info`: of the page, or just the class byte and the mark bits.
+  Candidate(Addr span, uint32_t index, mheap::PageInfo info)
+      : slot_(span.value() | index | info.word() << 48),
+        word_(info.mark_bits() + (index >> 6)) {}
 
   mheap::MarkWord& mark_word() const { return *word_; }
   constexpr uint64_t mark_bit() const { return uint64_t{1} << (slot_ & 63); }
@@ -102,14 +108,14 @@ class Candidate {
     return Addr(slot_ & ((uint64_t{1} << 48) - kPageSize));
   }
   constexpr const ClassRecord& record() const {
-    return kClassRecords[slot_ >> 48];
+    return kClassRecords[(slot_ >> 48) & 0xff];
   }
   // When it has been marked.
   constexpr MarkItem item() const {
     const ClassRecord& the_record = record();
     const uint64_t slot =
         span().value() + slot_ % kPageSize * the_record.slot_size;
-    return MarkItem::Small(Addr(slot), static_cast<uint32_t>(slot_ >> 48));
+    return MarkItem(slot | the_record.kind() | slot_ >> 48 << 48);
   }
 
  private:

@@ -8,6 +8,7 @@
 
 #include "gtest/gtest.h"
 #include "tricolor/base/units.h"
+#include "tricolor/mheap/page_info.h"
 #include "tricolor/mheap/size_classes.h"
 #include "tricolor/mheap/span_class.h"
 
@@ -40,20 +41,29 @@ TEST(MarkItemTest, KeepsAllThatItWasMadeOf) {
 
 TEST(CandidateTest, KnowsItsSlotAndItsMark) {
   std::array<mheap::MarkWord, mheap::kMaxSlots / 64> marks;
+  constexpr uint64_t kCommon = mheap::PageInfo::kCommonPointers;
   for (const uint64_t address : kAddresses) {
-    const Addr span = Addr(address).AlignDown(kPageSize);
     for (uint8_t i = 1; i < kClassBytes; ++i) {
       if (ClassOf(i).is_large()) continue;
       const ClassRecord& record = kClassRecords[i];
+      // All of the span lies below the address, or begins at 0.
+      const uint64_t bytes = ClassOf(i).pages() * kPageSize;
+      const Addr span =
+          Addr(address < bytes ? 0 : address - bytes).AlignDown(kPageSize);
       for (const uint32_t index : {0u, 1u, 63u, 64u, record.slots() - 1}) {
         if (index >= record.slots()) continue;
-        const Candidate candidate(span, index, i, marks.data());
+        const mheap::PageInfo info(ClassOf(i), 0, marks.data(), kCommon);
+        const Candidate candidate(span, index, info);
         ASSERT_EQ(candidate.span(), span);
         ASSERT_EQ(&candidate.mark_word(), &marks[index / 64]);
         ASSERT_EQ(candidate.mark_bit(), uint64_t{1} << index % 64);
         ASSERT_EQ(&candidate.record(), &record);
         const Addr slot = span + ByteCount(ClassOf(i).slot_size() * index);
-        ASSERT_EQ(candidate.item().word(), MarkItem::Small(slot, i).word());
+        ASSERT_EQ(candidate.item().word(),
+                  MarkItem::Small(slot, i).word() | kCommon << 56);
+        ASSERT_EQ(candidate.item().common_pointers(), kCommon);
+        ASSERT_EQ(candidate.item().address(), slot);
+        ASSERT_EQ(&candidate.item().record(), &record);
       }
     }
   }

@@ -134,7 +134,7 @@ void MarkWorker::Drain() {
 inline void MarkWorker::Prefetch(MarkItem item) {
   const Addr a = item.address();
   __builtin_prefetch(a.pointer());
-  if (ABSL_PREDICT_TRUE(item.kind() == MarkItem::kPointerBitmap)) {
+  if (item.kind() == MarkItem::kPointerBitmap && item.common_pointers() == 0) {
     __builtin_prefetch(BitmapWordOf(a));
   }
 }
@@ -194,8 +194,8 @@ void MarkWorker::VisitConservatively(uintptr_t word) {
     MarkLarge(*span);
     return;
   }
-  const uint32_t class_byte = span->span_class().index() + 1u;
-  AddCandidate(Candidate(span->base(), index, class_byte, span->mark_bits()));
+  const mheap::PageInfo info(span->span_class(), 0, span->mark_bits());
+  AddCandidate(Candidate(span->base(), index, info));
 }
 
 inline void MarkWorker::AddCandidate(const Candidate& candidate) {

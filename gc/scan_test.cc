@@ -86,6 +86,42 @@ TEST_F(ScanTest, BitmapObjectIsFollowedAtItsPointerWordsOnly) {
   EXPECT_EQ(stats.scanned_bytes, 48u);
 }
 
+// Two types take turns in one span, from the first object on or from a later
+// one: each is followed at its own pointers.
+TEST_F(ScanTest, TypesThatShareAPageAreFollowedAtTheirOwnWords) {
+  static constexpr uint64_t kBits[] = {0b0011, 0b1100};
+  for (const size_t first_of_other : {1u, 30u}) {
+    std::vector<void*> objects;
+    std::vector<void*> leaves;
+    void* holder = heap_.New(AllPointers(8), 60);
+    for (size_t i = 0; i < 60; ++i) {
+      const bool other = i >= first_of_other && i % 2 != 0;
+      const TypeInfo type = {.size = 64,
+                             .align = 8,
+                             .tracing = Tracing::kBitmap,
+                             .pointer_words = 4,
+                             .bitmap = &kBits[other ? 1 : 0],
+                             .name = "Mixed"};
+      void* object = heap_.New(type);
+      Words(holder)[i] = object;
+      objects.push_back(object);
+      for (size_t k = 0; k < 4; ++k) {
+        leaves.push_back(Words(object)[k] = NewLeaf());
+      }
+    }
+    (void)MarkFrom(holder);
+    for (size_t i = 0; i < 60; ++i) {
+      const bool other = i >= first_of_other && i % 2 != 0;
+      for (size_t k = 0; k < 4; ++k) {
+        EXPECT_EQ(heap_.IsMarked(leaves[i * 4 + k]), (k >= 2) == other)
+            << i << " " << k;
+      }
+    }
+    heap_.heap.CheckInvariants();
+    heap_.Sweep();  // the next ones have a new span
+  }
+}
+
 // In every slot of a span of every class with a bitmap, the first and last word
 // of each object are found; the chain through the last words is unbroken.
 TEST_F(ScanTest, EverySlotOfEveryBitmapClassIsFollowedFromFirstToLastWord) {

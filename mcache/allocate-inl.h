@@ -74,7 +74,7 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void* AllocateFixedSlot(
   } else if constexpr (kClass.kind() == mheap::SpanKind::kPointerBitmap) {
     if (ABSL_PREDICT_FALSE(
             !cache.RunHasPointerBits(kClass, kLayout.pointer_bits))) {
-      WritePointerBits(slot, kLayout.slot_bytes, kLayout.pointer_bits);
+      cache.WritePointerBits(kClass, slot, kLayout.pointer_bits);
     }
   }
   if constexpr (kClass.kind() == mheap::SpanKind::kTypeHeader) {

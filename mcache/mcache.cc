@@ -58,12 +58,18 @@ void* MCache::AllocateSlow(SpanClass span_class, uint64_t pointer_bits,
   const uintptr_t slot = run.next;
   run.next += slot_size;
   if (span_class.kind() == mheap::SpanKind::kPointerBitmap) {
+    heap_.NotePointerBits(*spans_[span_class.index()], pointer_bits);
     WritePointerBitsOfRun(slot, run.limit, slot_size, pointer_bits);
     run.pointer_bits = pointer_bits;
   }
   auto* const object = reinterpret_cast<void*>(slot);
   if (ABSL_PREDICT_FALSE(sampled)) ReportSlot(object, span_class, type);
   return object;
+}
+
+void MCache::WritePointerBits(SpanClass span_class, void* slot, uint64_t bits) {
+  heap_.NotePointerBits(*spans_[span_class.index()], bits);
+  mcache::WritePointerBits(slot, span_class.slot_size(), bits);
 }
 
 // A sampled slot begins a run, so that the fast path need not know of it.
@@ -203,7 +209,7 @@ void* MCache::Allocate(const TypeInfo& type, uint64_t count, SliceHook* hook) {
     slot = AllocateSlow(layout.span_class, bits, &type);
     if (slot == nullptr) return nullptr;
   } else if (has_bits && !RunHasPointerBits(layout.span_class, bits)) {
-    WritePointerBits(slot, layout.slot_bytes, bits);
+    WritePointerBits(layout.span_class, slot, bits);
   }
   if (layout.span_class.kind() == mheap::SpanKind::kTypeHeader) {
     WriteTypeHeader(slot, type);

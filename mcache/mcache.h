@@ -115,6 +115,9 @@ class MCache {
     return bits != 0 && runs_[span_class.index()].pointer_bits == bits;
   }
 
+  // Gives a slot of this class, which TryAllocate has returned, these bits.
+  void WritePointerBits(mheap::SpanClass span_class, void* slot, uint64_t bits);
+
   // An object without pointers of `size` < kTinySize bytes and `align` <= 8,
   // packed with others into a 16-byte block. Zeroed. Null when exhausted. The
   // block lives as long as any object in it, and is what a special attached to

@@ -330,6 +330,33 @@ TEST_F(MCacheTest, TypesOfOneClassTakeTurns) {
   }
 }
 
+// What the page info says of all objects holds for each, whatever came first,
+// and in whatever order a swept span is filled again.
+TEST_F(MCacheTest, CommonPointersOfAPageAreThoseOfAllItsObjects) {
+  for (const uint64_t first : {0b101u, 0x7fu, 0x80u, 0xffu}) {
+    const TypeInfo one{.size = 64,
+                       .align = 8,
+                       .tracing = Tracing::kBitmap,
+                       .pointer_words = 8,
+                       .bitmap = &first};
+    const TypeInfo two = WithBitmap(64);
+    void* object = cache_->Allocate(one, 1);
+    while (IndexOf(object) != 0) object = cache_->Allocate(one, 1);  // fresh
+    const uint64_t common = first <= 0x7f ? first : 0;
+    EXPECT_EQ(t_.heap.page_info(Addr(object)).common_pointers(), common);
+    EXPECT_EQ(SpanOf(object)->common_pointers(), common);
+    t_.heap.CheckInvariants();
+    void* next = cache_->Allocate(one, 1);
+    EXPECT_EQ(t_.heap.page_info(Addr(object)).common_pointers(), common);
+    void* differs = cache_->Allocate(two, 1);
+    EXPECT_EQ(SpanOf(differs)->PointerBits(IndexOf(differs)), 0b101u);
+    EXPECT_EQ(SpanOf(next), SpanOf(differs));
+    EXPECT_EQ(t_.heap.page_info(Addr(next)).common_pointers(),
+              first == 0b101 ? 0b101u : 0u);
+    t_.heap.CheckInvariants();
+  }
+}
+
 TEST_F(MCacheTest, ArraysRepeatTheBitmap) {
   const TypeInfo type = WithBitmap(24);
   for (uint64_t n = 1; n <= 21; ++n) {

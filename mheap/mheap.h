@@ -102,6 +102,16 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // and PageInfo. Needs no memory in a cycle: it has been reserved.
   void FinishSweep(MSpan& span, uint32_t marked);
 
+  // By the span's owner, before an object with these pointer bits is published,
+  // on a span of kPointerBitmap. Who tells of one object of a span tells of
+  // all. INV-MHEAP-COMMON.
+  void NotePointerBits(MSpan& span, uint64_t bits) {
+    if (ABSL_PREDICT_FALSE(span.common_pointers_ != bits ||
+                           !PageInfo::HasRoomFor(bits))) {
+      NotePointerBitsSlow(span, bits);
+    }
+  }
+
   // ---- Lookup. Lock-free, any thread, any address.
   // Whether `a` lies in the part that has been grown.
   bool Contains(Addr a) const {
@@ -312,6 +322,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
                         const Parts& parts);
   void Publish(MSpan& span);
   void PublishPageInfo(const MSpan& span);
+  void NotePointerBitsSlow(MSpan& span, uint64_t bits);
   void Unpublish(MSpan& span);
 
   void CheckFreeable(const MSpan* span, SpanState expected) const;

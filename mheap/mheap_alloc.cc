@@ -369,8 +369,20 @@ void MHeap::PublishPageInfo(const MSpan& span) {
   const MarkWord* marks = span.mark_bits();
   const auto pages = static_cast<uint32_t>(span.pages().value());
   for (uint32_t i = 0; i < pages; ++i) {
-    entries[i].StoreRelease(PageInfo(span.span_class(), i, marks).word());
+    entries[i].StoreRelease(
+        PageInfo(span.span_class(), i, marks, span.common_pointers()).word());
   }
+}
+
+// Release, as ever for page info. A marker that comes by a pointer to the new
+// object finds what is stored here, and one that comes to an older object may
+// find either: both are right for it.
+void MHeap::NotePointerBitsSlow(MSpan& span, uint64_t bits) {
+  if (span.common_pointers_ == 0) return;
+  const bool common = span.common_pointers_ == MSpan::kNoObjectsYet &&
+                      PageInfo::HasRoomFor(bits);
+  span.common_pointers_ = common ? static_cast<uint8_t>(bits) : 0;
+  PublishPageInfo(span);
 }
 
 // In-use bit, page info, table entries.

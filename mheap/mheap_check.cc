@@ -110,7 +110,7 @@ class MHeap::Checker {
   static uint64_t ExpectedInfo(const MSpan& span, uint64_t i) {
     if (span.state() != SpanState::kInUse || span.is_large()) return 0;
     return PageInfo(span.span_class(), static_cast<uint32_t>(i),
-                    span.mark_bits())
+                    span.mark_bits(), span.common_pointers())
         .word();
   }
 
@@ -123,7 +123,13 @@ class MHeap::Checker {
       Report(span, page, "has impossible fields");
     uint32_t free = 0;
     for (uint32_t i = 0; i < span.slots(); ++i) {
-      if (span.IsFree(i)) ++free;
+      if (span.IsFree(i)) {
+        ++free;
+      } else if (span.common_pointers() != 0 &&
+                 span.PointerBits(i) != span.common_pointers()) {
+        Report(span, page,
+               "has an object with other pointers (INV-MHEAP-COMMON)");
+      }
     }
     if (free + span.allocated() != span.slots())
       Report(span, page, "counts other slots than its bits say");

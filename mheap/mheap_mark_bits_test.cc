@@ -24,6 +24,49 @@ TEST(MHeapTest, ASpanTakesOverTheMarkBitsOfItsStructure) {
   EXPECT_LE(t.heap.mark_bit_arenas().arenas(), 2u);
 }
 
+TEST(MHeapTest, PageInfoKeepsCommonPointersAsLongAsTheyAreCommon) {
+  TestHeap t;
+  const auto common = [&t](const MSpan* span) {
+    return t.heap.page_info(span->base()).common_pointers();
+  };
+  MSpan* span = t.heap.AllocSpan(t.processor, ClassFor(64));
+  EXPECT_EQ(common(span), 0u);
+  t.heap.NotePointerBits(*span, 0x7f);
+  EXPECT_EQ(common(span), 0x7fu);
+  t.heap.NotePointerBits(*span, 0x7f);
+  EXPECT_EQ(common(span), 0x7fu);
+  t.heap.FinishSweep(*span, 0);
+  EXPECT_EQ(common(span), 0x7fu);
+  EXPECT_EQ(t.heap.page_info(span->base()).mark_bits(), span->mark_bits());
+  t.heap.NotePointerBits(*span, 1);
+  EXPECT_EQ(common(span), 0u);
+  t.heap.NotePointerBits(*span, 1);
+  EXPECT_EQ(common(span), 0u);
+  t.heap.FinishSweep(*span, 0);
+  EXPECT_EQ(common(span), 0u);
+  // A new life begins with nothing known.
+  t.heap.FreeSpan(t.processor, span);
+  MSpan* again = t.heap.AllocSpan(t.processor, ClassFor(64));
+  ASSERT_EQ(again, span);
+  t.heap.NotePointerBits(*again, 1);
+  EXPECT_EQ(common(again), 1u);
+  t.heap.FreeSpan(t.processor, again);
+}
+
+// No pointers at all, a pointer beyond the words that there is room for, and a
+// value that a careless comparison takes for "no objects yet".
+TEST(MHeapTest, PageInfoDoesNotHoldPointersForWhichThereIsNoRoom) {
+  for (const uint64_t bits : {uint64_t{0}, uint64_t{0x80}, uint64_t{0xff},
+                              uint64_t{0x100}, ~uint64_t{0}}) {
+    TestHeap t;
+    MSpan* span = t.heap.AllocSpan(t.processor, ClassFor(512));
+    t.heap.NotePointerBits(*span, bits);
+    t.heap.NotePointerBits(*span, 1);
+    EXPECT_EQ(t.heap.page_info(span->base()).common_pointers(), 0u) << bits;
+    t.heap.FreeSpan(t.processor, span);
+  }
+}
+
 TEST(MHeapTest, MarkBitsOfAFormerEpochAreNotTakenOver) {
   TestHeap t;
   const SpanClass c = ClassFor(8);

@@ -84,6 +84,7 @@ void MSpan::InitHeap(Addr base, PageCount pages, SpanClass span_class,
   mark_bits_.StoreRelaxed(mark_bits);
   needs_zero_ = needs_zero;
   zeroed_end_ = 0;
+  common_pointers_ = kNoObjectsYet;
   if (needs_zero && span_class.kind() == SpanKind::kPointerBitmap) {
     for (uint32_t i = 0; i < kPointerBitmapBytes / 8; ++i) {
       pointer_bitmap()[i].StoreRelaxed(0);

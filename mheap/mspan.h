@@ -186,6 +186,11 @@ class ABSL_CACHELINE_ALIGNED MSpan {
       ReplaceBits(word[1], mask >> (64 - shift), bits >> (64 - shift));
     }
   }
+  // kPointerBitmap: the pointer bits of each slot that is not free, if they are
+  // all the same and were all told to MHeap::NotePointerBits; otherwise 0.
+  uint64_t common_pointers() const {
+    return common_pointers_ == kNoObjectsYet ? 0 : common_pointers_;
+  }
   // kPointerBitmap: the bitmap in the last bytes of the span's page.
   Atomic<uint64_t>* pointer_bitmap() const {
     return (base() + ByteCount(kPageSize - kPointerBitmapBytes))
@@ -242,6 +247,7 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   void InitManual(Addr base, PageCount pages);
   void InitHeap(Addr base, PageCount pages, SpanClass span_class,
                 MarkWord* mark_bits, bool needs_zero);
+  static constexpr uint8_t kNoObjectsYet = 0xff;
   // The state is in the low byte of its word; the rest counts the changes.
   static constexpr uint64_t kStateChange = uint64_t{1} << 8;
   static SpanState StateOf(uint64_t word) {
@@ -284,6 +290,7 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   uint32_t zeroed_end_ = 0;
   SpanClass span_class_;
   bool needs_zero_ = false;
+  uint8_t common_pointers_ = kNoObjectsYet;
   Atomic<uint64_t> state_;
   Atomic<const TypeInfo*> large_type_;
   PageCount pages_;

@@ -29,6 +29,13 @@ TEST(PageInfoTest, WordHoldsClassPageAndMarkBits) {
         ASSERT_EQ(info.page_in_span(), page);
         ASSERT_EQ(info.mark_bits(), &bits);
         ASSERT_EQ(PageInfo(info.word()).span_class(), span_class);
+        ASSERT_EQ(info.common_pointers(), 0u);
+        const PageInfo common(span_class, page, &bits,
+                              PageInfo::kCommonPointers);
+        ASSERT_EQ(common.common_pointers(), PageInfo::kCommonPointers);
+        ASSERT_EQ(common.span_class(), span_class);
+        ASSERT_EQ(common.page_in_span(), page);
+        ASSERT_EQ(common.mark_bits(), &bits);
       }
     }
   }
