@@ -20,7 +20,7 @@ enum class LockRank : uint8_t {
   kRoots,         // registered roots and global ranges
   kBackground,    // sleep and wake of background threads
   kCleanupQueue,  // cleanups that are ready to run
-  kPacer,         // the heap's goal
+  kPacer,         // the heap's goal, the bucket of the CPU limiter
   // sweep, mcentral, gc
   kSweep,
   kWorkBufSpans,

@@ -143,7 +143,7 @@ TEST(AssistCreditTest, PayingAllThatIsDueEndsTheDebt) {
 
 TEST(AssistCreditTest, ThreadsNeverTakeMoreThanWasAdded) {
   constexpr int kThreads = 4;
-  constexpr uint64_t kRounds = 20000;
+  constexpr uint64_t kRounds = 200000;
   AssistCredit credit;
   std::vector<uint64_t> taken(kThreads);
   std::vector<std::thread> threads;
@@ -156,9 +156,10 @@ TEST(AssistCreditTest, ThreadsNeverTakeMoreThanWasAdded) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  uint64_t sum = credit.available();
+  uint64_t sum = 0;
   for (const uint64_t t : taken) sum += t;
-  EXPECT_EQ(sum, kThreads * kRounds * 3);
+  EXPECT_LE(sum, kThreads * kRounds * 3);
+  EXPECT_EQ(credit.available(), kThreads * kRounds * 3 - sum);
 }
 
 }  // namespace

@@ -200,12 +200,14 @@ TEST(PacerSimulationTest, JitterOfRatesAndHeapNeverOutrunsTheGoalByMuch) {
                                .scan_rate = jitter(1024, 12, 1),
                                .growth = jitter(1, 0.01, 2)});
   ExpectGoal(light, 10, {0.9, 1.04});
-  ExpectShare(light, 10, {0.249, 0.3});
+  ExpectShare(light, 10, {0.249, 0.32});
   const auto heavy = Simulate({.alloc_rate = jitter(33, 30, 0),
                                .scan_rate = jitter(1024, 500, 1),
                                .growth = jitter(1, 0.05, 2)});
   ExpectGoal(heavy, 10, {0.7, 1.1});
-  ExpectShare(heavy, 10, {0.249, 0.6});
+  // Worst: the latest trigger, then the fastest allocation and slowest scan.
+  // 63 KiB for 22 of work each, by that and 524.
+  ExpectShare(heavy, 10, {0.249, 0.8});
   ExpectTriggerInBounds(heavy, 2);
 }
 

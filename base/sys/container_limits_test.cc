@@ -300,6 +300,9 @@ TEST_F(ContainerLimitsTest, LongLinesAndLongFilesArePassedOver) {
   EXPECT_EQ(Read().memory, 800U);
   Write("/proc/self/mountinfo", mounts + line);
   EXPECT_EQ(Read().memory, 800U);
+  // The end of a line that is too long for the buffer is no line.
+  Write("/proc/self/mountinfo", std::string(8192, 'x') + line + "\n");
+  EXPECT_EQ(Read().memory, kNoMemoryLimit);
   Write("/proc/self/mountinfo", line + std::string(9000, 'x') + "\n");
   EXPECT_EQ(Read().memory, kNoMemoryLimit);
   Write("/proc/self/cgroup", "0::/" + std::string(5000, 'a') + "\n");
