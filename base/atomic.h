@@ -119,6 +119,10 @@ T LoadWordRelaxed(const T* p) {
   return std::atomic_ref<T>(*const_cast<T*>(p)).load(std::memory_order_relaxed);
 }
 template <typename T>
+T LoadWordAcquire(const T* p) {
+  return std::atomic_ref<T>(*const_cast<T*>(p)).load(std::memory_order_acquire);
+}
+template <typename T>
 void StoreWordRelaxed(T* p, T v) {
   std::atomic_ref<T>(*p).store(v, std::memory_order_relaxed);
 }

@@ -74,14 +74,18 @@ void LocalWork::Share() {
   const auto rest = static_cast<uint64_t>(count) - half;
   std::memcpy(fresh->items, first_->items, half * sizeof(uint64_t));
   std::memmove(first_->items, first_->items + half, rest * sizeof(uint64_t));
-  fresh->count = half;
+  fresh->count = static_cast<uint32_t>(half);
   top_ -= half;
   Publish(fresh);
 }
 
-bool LocalWork::TryTakeShared() {
+bool LocalWork::TryTakeShared(WorkBuf** words) {
   WorkBuf* full = bufs_.TryGetFull();
   if (full == nullptr) return false;
+  if (full->contents == WorkBuf::Contents::kWords) {
+    *words = full;
+    return true;
+  }
   first_->count = 0;
   bufs_.PutEmpty(first_);
   SetFirst(full);

@@ -31,7 +31,8 @@ class LocalWork {
   LocalWork(const LocalWork&) = delete;
   LocalWork& operator=(const LocalWork&) = delete;
 
-  // Around a cycle. End: without items.
+  // Around a cycle, with all of its rounds: in between, the two buffers that a
+  // worker brings along may be in other hands. End: without items.
   void Begin();
   void End();
 
@@ -61,8 +62,9 @@ class LocalWork {
 
   // Publishes a part of the items, the older ones, if there are enough.
   void Share();
-  // When empty: takes a buffer that somebody has published.
-  bool TryTakeShared();
+  // When empty: takes a buffer that somebody has published. One of words is
+  // not pushed here, but returned in *words for the caller to deal with.
+  bool TryTakeShared(WorkBuf** words);
 
  private:
   static constexpr int64_t kMinToShare = 4;
@@ -76,7 +78,7 @@ class LocalWork {
            WorkBuf::kCapacity;
   }
   void StoreCount() {
-    first_->count = static_cast<uint64_t>(top_ - first_->items);
+    first_->count = static_cast<uint32_t>(top_ - first_->items);
   }
   void Swap();
   void Publish(WorkBuf* buf);

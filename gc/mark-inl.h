@@ -21,12 +21,6 @@
 
 namespace tricolor::gc {
 
-inline void MarkWorker::SetPageMark(uint64_t page) {
-  Atomic<uint64_t>& word = cycle_.heap.page_marks_word(page / 64);
-  const uint64_t bit = uint64_t{1} << (page % 64);
-  if ((word.LoadRelaxed() & bit) == 0) word.FetchOrRelaxed(bit);
-}
-
 inline uint64_t* MarkWorker::Reserve(uint64_t count) {
   uint64_t* top = work_.TryReserve(count);
   return ABSL_PREDICT_TRUE(top != nullptr) ? top : ReserveSlow(count);

@@ -83,14 +83,26 @@ struct MarkCycle {
   WorkBufs bufs;
   IdleWorkers idle;
   RootSource* roots = nullptr;
-  // More than one worker: marks are set by read-modify-write.
+  // Others set marks, too (workers, or threads that allocate while a cycle
+  // marks): they are set by read-modify-write.
   bool parallel = false;
   JobCursor root_jobs;
   // 64-page words of the heap whose marked objects are scanned again.
   JobCursor rescan_words;
-  // Some marked object has been dropped unscanned. Relaxed: the last idle
-  // worker, which looks, has acquired everything that the others did.
+  // Some marked object has been dropped unscanned. Set after its mark, with
+  // release; the last idle worker takes the flag with acquire before it lets
+  // the heap be rescanned, and so the rescan finds the mark.
   Atomic<bool> overflowed;
+  // Objects that a GreyBuffer marked without a worker, and their bytes.
+  Atomic<uint64_t> marked_unscanned;
+  Atomic<uint64_t> marked_unscanned_bytes;
+
+  // The page mark of a span's first page.
+  void SetPageMark(uint64_t page) {
+    Atomic<uint64_t>& word = heap.page_marks_word(page / 64);
+    const uint64_t bit = uint64_t{1} << (page % 64);
+    if ((word.LoadRelaxed() & bit) == 0) word.FetchOrRelaxed(bit);
+  }
 };
 
 }  // namespace tricolor::gc

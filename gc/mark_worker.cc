@@ -30,14 +30,16 @@ MarkWorker::MarkWorker(MarkCycle& cycle)
 void MarkWorker::Run() {
   heap_bytes_ = cycle_.heap.grown().value();
   parallel_ = cycle_.parallel;
-  stats_ = MarkStats();
-  work_.Begin();
   do {
     RunRootJobs();
     Drain();
     RunRescanJobs();
   } while (AwaitWork());
-  work_.End();
+}
+
+void MarkWorker::BeginCycle() {
+  stats_ = MarkStats();
+  work_.Begin();
 }
 
 void MarkWorker::RunRootJobs() {
@@ -74,11 +76,11 @@ bool MarkWorker::AwaitWork() {
     case IdleWorkers::Outcome::kLast:
       break;
   }
-  if (!cycle_.overflowed.LoadRelaxed()) {
+  if (!cycle_.overflowed.LoadRelaxed() ||
+      !cycle_.overflowed.ExchangeAcqRel(false)) {
     cycle_.idle.Finish();
     return false;
   }
-  cycle_.overflowed.StoreRelaxed(false);
   cycle_.rescan_words.Reset(cycle_.heap.page_words());
   ++stats_.rescans;
   cycle_.idle.Resume();
@@ -126,9 +128,22 @@ void MarkWorker::ScanAndDrain(MSpan& span, uint32_t index) {
 }
 
 void MarkWorker::Drain() {
-  do {
+  for (;;) {
     DrainLocal();
-  } while (work_.TryTakeShared());
+    WorkBuf* words = nullptr;
+    if (!work_.TryTakeShared(&words)) return;
+    if (words != nullptr) MarkWords(*words);
+  }
+}
+
+void MarkWorker::MarkWords(WorkBuf& words) {
+  source_ = Addr();
+  for (uint32_t i = 0; i < words.count; ++i) {
+    VisitConservatively(words.items[i]);
+  }
+  words.count = 0;
+  words.contents = WorkBuf::Contents::kItems;
+  cycle_.bufs.PutEmpty(&words);
 }
 
 inline void MarkWorker::Prefetch(MarkItem item) {
@@ -227,7 +242,7 @@ void MarkWorker::LookUpFields() {
   Candidate* end = block + candidate_counts_[filled_block_];
   const uint32_t count = field_count_;
   for (uint32_t i = 0; i < count; ++i) {
-    end = LookUp(LoadWordRelaxed(fields_[i]), fields_[i], end);
+    end = LookUp(LoadWordAcquire(fields_[i]), fields_[i], end);
   }
   candidate_counts_[filled_block_] = static_cast<uint32_t>(end - block);
   field_count_ = 0;
@@ -285,7 +300,7 @@ inline uint64_t* MarkWorker::MarkNew(const Candidate& candidate,
     word.StoreRelaxed(seen | bit);
   }
   if (seen == 0) {
-    SetPageMark((candidate.span() - heap_base_).value() >> kPageShift);
+    cycle_.SetPageMark((candidate.span() - heap_base_).value() >> kPageShift);
   }
   ++stats_.marked_objects;
   stats_.marked_bytes += candidate.record().slot_size;
@@ -311,7 +326,7 @@ void MarkWorker::MarkLarge(MSpan& span) {
   if (span.IsMarked(0) || !span.SetMarked(0)) return;
   ++stats_.marked_objects;
   stats_.marked_bytes += span.slot_size();
-  SetPageMark((span.base() - heap_base_).value() >> kPageShift);
+  cycle_.SetPageMark((span.base() - heap_base_).value() >> kPageShift);
   if (!span.span_class().is_noscan()) {
     Push(MarkItem::LargeSlice(span.base()));
   }
@@ -321,7 +336,7 @@ void MarkWorker::MarkLarge(MSpan& span) {
 // marks, and the rescan finds them by these.
 ABSL_ATTRIBUTE_NOINLINE uint64_t* MarkWorker::ReserveSlow(uint64_t count) {
   if (!work_.MakeRoom(count)) {
-    cycle_.overflowed.StoreRelaxed(true);
+    cycle_.overflowed.StoreRelease(true);
     work_.DropSome();
   }
   uint64_t* top = work_.TryReserve(count);

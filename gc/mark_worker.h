@@ -76,7 +76,10 @@ class MarkWorker final : public PointerVisitor {
   static constexpr uint64_t kRescanStep = 16;
 
   // ---- The cycle: mark_worker.cc.
+  void BeginCycle();
+  // A round: until no worker has work. Without items then.
   void Run();
+  void EndCycle() { work_.End(); }
   void RunRootJobs();
   void RunRescanJobs();
   void RescanPages(uint64_t word_index);
@@ -85,6 +88,8 @@ class MarkWorker final : public PointerVisitor {
   bool AwaitWork();
   // Until neither this worker nor the shared stack has items.
   void Drain();
+  // What a GreyBuffer has published; `words` is empty afterwards.
+  void MarkWords(WorkBuf& words);
   void DrainLocal();
   void ScanItem(MarkItem item);
 
@@ -108,7 +113,6 @@ class MarkWorker final : public PointerVisitor {
   uint64_t* Reserve(uint64_t count);
   uint64_t* ReserveSlow(uint64_t count);
   void Push(MarkItem item);
-  void SetPageMark(uint64_t page);
   void CheckExactPointer(uint64_t pointer, const uint64_t* field) const;
   [[noreturn]] void BadPointer(uint64_t pointer, const uint64_t* field,
                                const char* fault) const;

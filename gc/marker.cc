@@ -56,22 +56,38 @@ int Marker::MakeWorkers(int count) {
   return count;
 }
 
-void Marker::BeginCycle(RootSource& roots, int workers) {
+void Marker::BeginCycle(RootSource& roots, int workers, bool concurrent) {
   TRICOLOR_CHECK(workers_ == 0 && workers >= 1 && workers <= max_workers_,
                  "mark cycle of %d workers begins (most: %d, running: %d)",
                  workers, max_workers_, workers_);
   workers_ = MakeWorkers(workers);
-  for (int i = 0; i < workers_; ++i) {
-    slots_[i].state.StoreRelaxed(WorkerState::kExpected);
-  }
+  for (int i = 0; i < workers_; ++i) slots_[i].worker->BeginCycle();
   cycle_.heap.ClearPageMarks();
   cycle_.bufs.BeginCycle();
-  cycle_.idle.Reset(static_cast<uint32_t>(workers_));
-  cycle_.parallel = workers_ > 1;
+  cycle_.parallel = workers_ > 1 || concurrent;
   cycle_.roots = &roots;
   cycle_.root_jobs.Reset(roots.PrepareRoots());
   cycle_.rescan_words.Reset(0);
   cycle_.overflowed.StoreRelaxed(false);
+  cycle_.marked_unscanned.StoreRelaxed(0);
+  cycle_.marked_unscanned_bytes.StoreRelaxed(0);
+  ExpectWorkers();
+}
+
+void Marker::ExpectWorkers() {
+  for (int i = 0; i < workers_; ++i) {
+    slots_[i].state.StoreRelaxed(WorkerState::kExpected);
+  }
+  cycle_.idle.Reset(static_cast<uint32_t>(workers_));
+}
+
+bool Marker::HasWork() const {
+  return cycle_.bufs.HasFull() || cycle_.overflowed.LoadAcquire();
+}
+
+void Marker::NextRound() {
+  CheckReturned();
+  ExpectWorkers();
 }
 
 void Marker::RunWorker(int index) {
@@ -91,18 +107,29 @@ void Marker::RunWorker(int index) {
   slot.state.StoreRelease(WorkerState::kReturned);
 }
 
-MarkStats Marker::EndCycle() {
-  MarkStats sum;
+void Marker::CheckReturned() const {
+  TRICOLOR_CHECK(workers_ != 0, "mark cycle ends that has not begun");
   for (int i = 0; i < workers_; ++i) {
     const WorkerState state = slots_[i].state.LoadAcquire();
     TRICOLOR_CHECK(state == WorkerState::kReturned,
                    "mark cycle ends with worker %d in state %u; expected: %u",
                    i, static_cast<unsigned>(state),
                    static_cast<unsigned>(WorkerState::kReturned));
+  }
+}
+
+MarkStats Marker::EndCycle() {
+  CheckReturned();
+  TRICOLOR_CHECK(!cycle_.overflowed.LoadAcquire(),
+                 "mark cycle ends with objects that are marked and unscanned");
+  MarkStats sum;
+  for (int i = 0; i < workers_; ++i) {
     slots_[i].state.StoreRelaxed(WorkerState::kIdle);
+    slots_[i].worker->EndCycle();
     sum += slots_[i].worker->stats_;
   }
-  TRICOLOR_CHECK(workers_ != 0, "mark cycle ends that has not begun");
+  sum.marked_objects += cycle_.marked_unscanned.LoadRelaxed();
+  sum.marked_bytes += cycle_.marked_unscanned_bytes.LoadRelaxed();
   workers_ = 0;
   cycle_.roots = nullptr;
   cycle_.bufs.EndCycle();

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Marker: finds all objects that can be reached from the roots, on one or more
-// threads. A cycle is: BeginCycle, then RunWorker on each taking-part thread
-// until it returns, then EndCycle.
+// threads. A cycle is: BeginCycle; then, in one or more rounds, RunWorker on
+// each taking-part thread until it returns; then EndCycle. Threads that run
+// beside a concurrent cycle hand over what they find with GreyBuffers; when
+// that has come after the workers had finished, there must be another round.
 //
 // Go counterpart: mgcmark.go (gcDrain, scanobject, greyobject). The order of
 // work is our own: a candidate pointer waits in a short ring while the cache
@@ -36,14 +38,21 @@ class Marker {
   Marker& operator=(const Marker&) = delete;
 
   // World stopped; every span swept, mark-bit epochs rotated. `workers` <=
-  // max_workers threads will call RunWorker.
-  void BeginCycle(RootSource& roots, int workers);
+  // max_workers threads will call RunWorker. `concurrent`: the world will run
+  // during the rounds.
+  void BeginCycle(RootSource& roots, int workers, bool concurrent = false);
   // Marks until nothing is left to do anywhere: returns when all `workers`
   // workers have found no more work. `index` in [0, workers), each once.
   // A worker beyond the first for which there is no memory returns at once.
   void RunWorker(int index);
-  // After all workers have returned. Work-buffer spans are then ready to be
-  // given back by FreeWorkBufSpans.
+  // Between rounds: whether something is left to mark. If false, and every
+  // GreyBuffer has been published before, and nobody has added to one since,
+  // all that is reachable is marked.
+  bool HasWork() const;
+  // After all workers have returned: each may, and must, be run again.
+  void NextRound();
+  // After all workers have returned, without work. Work-buffer spans are then
+  // ready to be given back by FreeWorkBufSpans.
   MarkStats EndCycle();
 
   // Gives some work-buffer spans back to the page heap, if no cycle runs;
@@ -52,6 +61,8 @@ class Marker {
   bool FreeWorkBufSpans(mheap::ProcessorCache& processor);
 
   const WorkBufs& work_bufs() const { return cycle_.bufs; }
+  // For GreyBuffer.
+  MarkCycle& cycle() { return cycle_; }
   // No cycle runs. Fatal when an invariant is broken.
   void CheckInvariants() const;
 
@@ -67,6 +78,8 @@ class Marker {
 
   // Makes workers up to the index `count`; how many there are then.
   int MakeWorkers(int count);
+  void ExpectWorkers();
+  void CheckReturned() const;
 
   MarkCycle cycle_;
   const int max_workers_;

@@ -1,8 +1,9 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The part of MarkWorker that finds the pointers in objects. Fields are read
-// with relaxed word loads: a mutator may write them at the same time.
+// The part of MarkWorker that finds the pointers in objects. A mutator may write
+// fields at the same time, by release stores (Ptr); they are read by acquire
+// word loads, so that who finds an object finds its zeroed memory and its mark.
 
 #include <algorithm>
 #include <bit>
@@ -138,7 +139,7 @@ void MarkWorker::ScanCallbackElements(const TypeInfo& type, AddrRange payload,
 void MarkWorker::ScanConservativeWords(AddrRange part) {
   const auto* word = part.base.as<const uint64_t>();
   const auto* end = part.limit.as<const uint64_t>();
-  for (; word < end; ++word) VisitConservatively(LoadWordRelaxed(word));
+  for (; word < end; ++word) VisitConservatively(LoadWordAcquire(word));
 }
 
 }  // namespace tricolor::gc

@@ -134,17 +134,18 @@ MSpan* WorkBufs::TakeSpan() {
 }
 
 void WorkBufs::PutEmpty(WorkBuf* buf) {
-  TRICOLOR_DCHECK(buf->count == 0, "work buffer %p with %llu items is put back",
-                  static_cast<void*>(buf),
-                  static_cast<unsigned long long>(buf->count));
+  TRICOLOR_DCHECK(buf->count == 0, "work buffer %p with %u items is put back",
+                  static_cast<void*>(buf), buf->count);
+  TRICOLOR_DCHECK(buf->contents == WorkBuf::Contents::kItems,
+                  "work buffer %p of words is put back",
+                  static_cast<void*>(buf));
   empty_.Push(&buf->node);
 }
 
 void WorkBufs::PutFull(WorkBuf* buf) {
   TRICOLOR_DCHECK(buf->count > 0 && buf->count <= WorkBuf::kCapacity,
-                  "work buffer %p with %llu items is published",
-                  static_cast<void*>(buf),
-                  static_cast<unsigned long long>(buf->count));
+                  "work buffer %p with %u items is published",
+                  static_cast<void*>(buf), buf->count);
   full_.Push(&buf->node);
 }
 

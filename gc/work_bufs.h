@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Work buffers: fixed arrays of mark items that workers fill, hand to each
-// other and empty. They are cut from 32 KiB manual spans and pass through two
+// other and empty, or of words that a thread which does not mark has found (see
+// GreyBuffer). They are cut from 32 KiB manual spans and pass through two
 // lock-free stacks, `full` and `empty`. When a cycle ends every buffer is
 // empty, so it does not matter which span it lies in: the empty stack is
 // forgotten and all spans move to the free list at once, from where FreeSome
@@ -39,11 +40,17 @@ struct alignas(LfStack::kNodeAlignment) WorkBuf {
       (kWorkBufSize.value() - sizeof(LfNode) - sizeof(uint64_t)) /
       sizeof(uint64_t);
 
+  enum class Contents : uint32_t {
+    kItems,  // objects that have their mark and wait to be scanned
+    kWords,  // what may be pointers to objects that must be marked
+  };
+
   // Not `= default`: that would make WorkBuf{} clear the items.
   WorkBuf() {}  // NOLINT(modernize-use-equals-default)
 
   LfNode node;
-  uint64_t count = 0;
+  uint32_t count = 0;
+  Contents contents = Contents::kItems;  // of a published buffer
   uint64_t items[kCapacity];
 };
 static_assert(sizeof(WorkBuf) == kWorkBufSize.value());

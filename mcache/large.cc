@@ -81,6 +81,7 @@ MSpan* MCache::TakeLarge(const mheap::ObjectLayout& layout) {
 // the span for nothing.
 void MCache::MarkTaken(MSpan& span, SlotRun run) {
   span.MarkRun(run);
+  black_bytes_ += run.count * span.slot_size();
   const uint64_t page = PagesIn(span.base() - heap_.base()).value();
   Atomic<uint64_t>& word = heap_.page_marks_word(page / 64);
   const uint64_t bit = uint64_t{1} << (page % 64);

@@ -22,6 +22,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "absl/base/optimization.h"
 #include "tricolor/base/atomic.h"
@@ -159,6 +160,8 @@ class MCache {
   // be while a cycle marks concurrently. Off at first.
   void set_allocate_black(bool black) { allocate_black_ = black; }
   bool allocate_black() const { return allocate_black_; }
+  // Bytes of slots that were marked when they were taken, since the last call.
+  uint64_t TakeBlackBytes() { return std::exchange(black_bytes_, 0); }
   // Flushes everything if the sweep generation has moved on since the last
   // flush (at most by one cycle: more is fatal). The cache's thread calls it
   // before its first allocation after a cycle, the collector for idle ones.
@@ -221,6 +224,7 @@ class MCache {
   bool allocate_black_ = false;
   AllocationSampler* sampler_ = nullptr;
   SamplePoints sample_points_;  // off without a sampler
+  uint64_t black_bytes_ = 0;
   mheap::MHeap& heap_;
   mcentral::MCentrals& centrals_;
   mheap::ProcessorCache& processor_;

@@ -10,6 +10,7 @@
 
 #include "tricolor/base/check.h"
 #include "tricolor/runtime/mutator.h"
+#include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor::runtime {
 namespace {
@@ -189,13 +190,6 @@ void CleanupQueue::Enqueue(CleanupRecord& record) {
   }
 }
 
-void CleanupQueue::MarkDue(gc::MarkWorker& worker) {
-  MutexLock lock(mutex_);
-  for (CleanupRecord* r = due_finalizers_; r != nullptr; r = r->due_next) {
-    worker.Visit(r->object.pointer());
-  }
-}
-
 void CleanupQueue::CheckCalls(CleanupChecker& checker) {
   MutexLock lock(mutex_);
   for (const Block* b = blocks_; b != nullptr; b = b->next) {
@@ -225,6 +219,9 @@ CleanupRecord* CleanupQueue::TakeUnit() {
 CleanupRecord* CleanupQueue::RunFirst(CleanupRecord* unit) {
   CleanupRecord* const next = unit->next;
   CallGuarded(*unit->call, unit->finalizer);
+  // The list of due finalizers is about to lose the object, which the call may
+  // have stored where the barrier does not look for new values.
+  if (unit->finalizer) WriteBarrier(unit->object.pointer(), nullptr);
   std::unique_ptr<CleanupCall> done;  // destroyed with no lock held
   MutexLock lock(mutex_);
   done = Recycle(*unit);

@@ -24,7 +24,6 @@
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/mutex.h"
 #include "tricolor/base/units.h"
-#include "tricolor/gc/marker.h"
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/special.h"
 #include "tricolor/runtime/cleanup.h"
@@ -82,10 +81,16 @@ class CleanupQueue final : public mheap::SpecialReceiver {
   // mheap::SpecialReceiver.
   void TakeDead(mheap::Special* list) override;
 
-  // ---- World stopped.
-  // Marks the objects of finalizers that wait, or are running.
-  void MarkDue(gc::MarkWorker& worker);
-  // Fatal when a callable leads to its own object.
+  // Calls visit(object) for the objects of finalizers that wait, or are
+  // running, with the mutex held.
+  template <typename Visit>
+  void ForEachDue(const Visit& visit) {
+    MutexLock lock(mutex_);
+    for (CleanupRecord* r = due_finalizers_; r != nullptr; r = r->due_next) {
+      visit(r->object.pointer());
+    }
+  }
+  // World stopped: fatal when a callable leads to its own object.
   void CheckCalls(CleanupChecker& checker);
 
   // Makes the executor, if there is none, which attaches to `heap`. If the

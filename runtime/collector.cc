@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tricolor/base/units.h"
+#include "tricolor/runtime/mark_verifier.h"
 #include "tricolor/runtime/service_thread.h"
 
 namespace tricolor::runtime {
@@ -44,6 +45,12 @@ Collector::Collector(const CollectorParts& parts,
 }
 
 Collector::~Collector() {
+  {
+    MutexLock lock(mutex_);
+    driver_ending_ = true;
+    driver_wakes_.Signal();
+  }
+  driver_.Join();
   background_.Pause();
   while (parts_.marker.FreeWorkBufSpans(processor_)) {
   }
@@ -93,9 +100,54 @@ void Collector::Collect() {
 }
 
 void Collector::CollectIfDue() {
+  if (!options_.concurrent || !WakeDriver()) {
+    ThreadNativeScope native;
+    Turn turn(*this);
+    if (parts_.pacer.due()) RunCycle(/*forced=*/false);
+    return;
+  }
+  if (!parts_.pacer.overdue()) return;
   ThreadNativeScope native;
-  Turn turn(*this);
-  if (parts_.pacer.due()) RunCycle(/*forced=*/false);
+  MutexLock lock(mutex_);
+  while (turn_taken_ || driver_wanted_) turn_ended_.Wait(mutex_);
+}
+
+// ---- The collector's own thread.
+
+bool Collector::WakeDriver() {
+  MutexLock lock(mutex_);
+  if (driver_refused_) return false;
+  if (!driver_wanted_) {
+    driver_wanted_ = true;
+    driver_wakes_.Signal();
+  }
+  if (driver_.started()) return true;
+  driver_refused_ = !driver_.Start("tricolor-gc", &RunDriver, this);
+  if (driver_refused_) driver_wanted_ = false;
+  return !driver_refused_;
+}
+
+void Collector::RunDriver(void* self) {
+  static_cast<Collector*>(self)->DriverLoop();
+}
+
+void Collector::DriverLoop() {
+  for (;;) {
+    {
+      MutexLock lock(mutex_);
+      while (!driver_ending_ && (!driver_wanted_ || turn_taken_)) {
+        (driver_wanted_ ? turn_ended_ : driver_wakes_).Wait(mutex_);
+      }
+      if (driver_ending_) return;
+      turn_taken_ = true;
+    }
+    if (parts_.pacer.due()) RunCycle(/*forced=*/false);
+    MutexLock lock(mutex_);
+    // What became due meanwhile asks again at the next slow allocation.
+    driver_wanted_ = false;
+    turn_taken_ = false;
+    turn_ended_.SignalAll();
+  }
 }
 
 // ---- The cycle.
@@ -116,8 +168,9 @@ void Collector::RunCycle(bool forced) {
   }
 
   const ByteCount goal_before(parts_.pacer.goal());
-  const uint64_t requested = SteadyNanoseconds();
   const uint64_t cpu_before = ThreadCpuNanoseconds();
+  uint64_t others_cpu = 0;
+  uint64_t requested = SteadyNanoseconds();
   parts_.world.Stop();
   record.heap_at_stop = parts_.pacer.heap_live();
   if (!SweepRest()) {
@@ -125,7 +178,15 @@ void Collector::RunCycle(bool forced) {
     Refuse(record);
     return;
   }
-  const uint64_t others_cpu = Mark(&record);
+  BeginMark(&record);
+  if (options_.concurrent) {
+    parts_.world.Start();
+    record.first_stop = SteadyNanoseconds() - requested;
+    others_cpu = MarkBesideProgram(record.workers);
+    requested = SteadyNanoseconds();
+    parts_.world.Stop();
+  }
+  others_cpu += FinishMark(&record);
   StartSweep(&record);
   const uint64_t cpu = ThreadCpuNanoseconds() - cpu_before + others_cpu;
   parts_.world.Start();
@@ -175,22 +236,75 @@ bool Collector::SweepRest() {
   return true;
 }
 
-uint64_t Collector::Mark(CycleRecord* record) {
-  parts_.root_set.ListStacks();
-  // Threads in native code must leave the Roots as they are meanwhile.
-  MutexLock roots_stay(parts_.roots.mutex());
-  parts_.marker.BeginCycle(parts_.root_set, record->workers);
-  const uint64_t others_cpu = crew_.Run(record->workers);
-  record->mark = parts_.marker.EndCycle();
-  last_marked_ = record->mark.marked_bytes;
+void Collector::BeginMark(CycleRecord* record) {
+  parts_.marker.BeginCycle(parts_.root_set, record->workers,
+                           options_.concurrent);
+  parts_.roots.BeginMarking();
+  parts_.world.BeginMarking();
+  // Ranges have no barrier: what is in them now must be marked even if it is
+  // gone before anybody looks again.
+  MutexLock lock(parts_.roots.mutex());
+  record->range_words = parts_.root_set.ShadeRanges();
+}
+
+// The first handshake is what the stacks are scanned in.
+uint64_t Collector::MarkBesideProgram(int workers) {
+  uint64_t others_cpu = 0;
+  ShadeBesideProgram();
+  do {
+    others_cpu += crew_.Run(workers);
+    parts_.marker.NextRound();
+  } while (parts_.marker.HasWork() || ShadeBesideProgram());
   return others_cpu;
+}
+
+bool Collector::ShadeBesideProgram() {
+  parts_.world.ShadeAll();
+  MutexLock lock(parts_.roots.mutex());
+  parts_.roots.PublishGrey();
+  return parts_.marker.HasWork();
+}
+
+uint64_t Collector::FinishMark(CycleRecord* record) {
+  uint64_t others_cpu = 0;
+  parts_.world.ShadeAllStopped();
+  {
+    MutexLock roots_stay(parts_.roots.mutex());
+    record->range_words = parts_.root_set.ShadeRanges();
+    parts_.roots.PublishGrey();
+    // If the program has run since the last round, there is little to do: the
+    // last handshake found nothing.
+    others_cpu = crew_.Run(record->workers);
+    parts_.roots.EndMarking();
+  }
+  if (options_.check_marks) CheckMarks();
+  record->allocated = parts_.world.EndMarking();
+  record->mark = parts_.marker.EndCycle();
+  record->mark.root_words += parts_.world.stack_words() + record->range_words;
+  last_marked_ = record->mark.marked_bytes + record->allocated;
+  return others_cpu;
+}
+
+// A stack that was scanned while the program ran may since have grown over
+// words that an earlier call had left there, of objects that were dead by then.
+void Collector::CheckMarks() {
+  MarkVerifier verifier(parts_.heap);
+  if (!options_.concurrent) parts_.world.ReadStacks(verifier);
+  MutexLock lock(parts_.roots.mutex());
+  parts_.root_set.ForEachRange(
+      [&verifier](AddrRange range) { ReadUnsynchronized(range, verifier); });
+  for (const RootBlock* b = parts_.roots.blocks(); b != nullptr; b = b->next) {
+    RootTable::ForEachPointer(
+        *b, [&verifier](const void* pointer) { verifier.AddRoot(pointer); });
+  }
+  parts_.root_set.AddFinalizersTo(verifier);
+  verifier.Verify();
 }
 
 void Collector::StartSweep(CycleRecord* record) {
   parts_.sweeper.StartPhase();
   parts_.world.RequestFlush();
   parts_.heap.NextScavengeGeneration();
-  const gc::MarkStats& mark = record->mark;
   // At its peak: before work buffers are given back.
   const mheap::HeapStats stats = parts_.heap.ReadStats();
   const auto work_bufs = static_cast<uint64_t>(stats.manual_span_bytes);
@@ -198,10 +312,10 @@ void Collector::StartSweep(CycleRecord* record) {
   in_use_ = in_spans + ByteCount(work_bufs);
   const uint64_t overhead =
       parts_.heap.metadata().bytes_from_os().value() + work_bufs;
-  parts_.pacer.CycleDone(mark.marked_bytes, mark.root_words * sizeof(uint64_t),
-                         overhead);
+  parts_.pacer.CycleDone(last_marked_,
+                         record->mark.root_words * sizeof(uint64_t), overhead);
   record->goal = parts_.pacer.goal();
-  const uint64_t distance = record->goal - mark.marked_bytes;
+  const uint64_t distance = parts_.pacer.trigger() - last_marked_;
   parts_.sweeper.SetPace(
       ByteCount(distance > 2 * kSweepMargin ? distance - kSweepMargin
                                             : distance / 2),
@@ -272,16 +386,17 @@ void Collector::Account(CycleRecord* record, uint64_t cpu) {
   MutexLock lock(mutex_);
   MemStats& s = stats_;
   const uint64_t now = UnixNanoseconds();
-  s.pause_ns[s.num_gc % MemStats::kPauses] = record->stop;
+  const uint64_t stops = record->first_stop + record->stop;
+  s.pause_ns[s.num_gc % MemStats::kPauses] = stops;
   s.pause_end_ns[s.num_gc % MemStats::kPauses] = now;
-  s.pause_total_ns += record->stop;
-  s.pause_max_ns = std::max(s.pause_max_ns, record->stop);
+  s.pause_total_ns += stops;
+  s.pause_max_ns = std::max({s.pause_max_ns, record->first_stop, record->stop});
   s.last_gc_ns = now;
   ++s.num_gc;
   if (record->forced) ++s.num_forced_gc;
   s.gc_cpu_ns += cpu;
   s.last_gc_heap_before = record->heap_at_stop;
-  s.last_gc_heap_after = record->mark.marked_bytes;
+  s.last_gc_heap_after = record->mark.marked_bytes + record->allocated;
   s.last_gc_objects = record->mark.marked_objects;
   s.last_gc_scanned = record->mark.scanned_bytes;
   record->number = s.num_gc;

@@ -1,19 +1,24 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Collector: runs collection cycles, one at a time, on the thread that asks for
-// one. A cycle:
+// Collector: runs collection cycles, one at a time: those that are asked for on
+// the thread that asks, others on a thread of its own. A cycle:
 //
 //   sweep what the last cycle left                    world runs
 //   reserve mark bits for this cycle's sweep          or give the cycle up
-//   stop; flush stale caches; sweep the rest; rotate mark bits; park runs
-//   mark, on all workers                              world stopped
-//   new sweep generation, pace and goal; start
+//   stop: flush stale caches, sweep the rest, rotate mark bits, park runs;
+//         barriers on, new objects are born marked
+//   rounds: a handshake, in which each mutator hands over its stack and what
+//         its barrier has recorded; mark, on all workers; until a handshake
+//         finds nothing                               world runs
+//   stop: what has been recorded since; barriers off; new sweep generation,
+//         pace and goal
 //   wake the background sweeper, which wakes the
 //   background scavenger                              world runs
 //   only if forced: flush all caches, sweep everything
 //
-// A thread waits for a cycle, or for its turn, in native state.
+// Not concurrent: all of the marking is in the first stop, which is the only
+// one. A thread waits for a cycle, or for its turn, in native state.
 // Go counterpart: gcStart, gcMarkTermination, GC in mgc.go. Thread-safe.
 
 #ifndef TRICOLOR_RUNTIME_COLLECTOR_H_
@@ -36,6 +41,7 @@
 #include "tricolor/runtime/root_set.h"
 #include "tricolor/runtime/root_table.h"
 #include "tricolor/runtime/scavenge_log.h"
+#include "tricolor/runtime/service_thread.h"
 #include "tricolor/runtime/world.h"
 #include "tricolor/sweep/sweeper.h"
 
@@ -59,6 +65,10 @@ struct CollectorOptions {
   bool adapt_workers = false;
   bool background_sweep = true;
   bool background_scavenge = true;
+  // Whether the program runs while a cycle marks.
+  bool concurrent = true;
+  // Whether a second marker checks the first.
+  bool check_marks = false;
   bool trace = false;
   bool trace_scavenging = false;
 };
@@ -74,7 +84,8 @@ class Collector final : private BackgroundSweeper::Listener {
   // Runs, or shares with others, a whole cycle that begins after the call, and
   // its sweep. A cycle that the OS gives no memory for does not take place.
   void Collect();
-  // Runs a cycle if one is due, or waits for the one that runs.
+  // Has a cycle run if one is due. When the heap has outgrown its goal by much,
+  // waits for the cycle that runs.
   void CollectIfDue();
 
   // While it lives no cycle runs. On a native thread.
@@ -120,10 +131,25 @@ class Collector final : private BackgroundSweeper::Listener {
   void RunCycle(bool forced);
   [[nodiscard]] bool SweepRest()
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
-  uint64_t Mark(CycleRecord* record)
+  void BeginMark(CycleRecord* record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  // Marks until a handshake finds nothing to do. The CPU time of the others.
+  uint64_t MarkBesideProgram(int workers);
+  // What is left, in the stop.
+  uint64_t FinishMark(CycleRecord* record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  // By a second marker; fatal when an object is not marked that is reachable.
+  void CheckMarks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  // A handshake in which mutators and roots hand over what they have for the
+  // markers. Whether there is work.
+  bool ShadeBesideProgram();
   void StartSweep(CycleRecord* record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  // The collector's own thread.
+  static void RunDriver(void* self);
+  void DriverLoop();
+  // False when the system has no thread for it.
+  bool WakeDriver() ABSL_LOCKS_EXCLUDED(mutex_);
   void SweepEverything();
   // What the page heap may hold from now on.
   void SetScavengeGoals() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -145,8 +171,14 @@ class Collector final : private BackgroundSweeper::Listener {
   BackgroundScavenger scavenger_;
   BackgroundSweeper background_;
 
+  ServiceThread driver_;  // started under the mutex
+
   mutable Mutex mutex_{LockRank::kCycle};
   CondVar turn_ended_;
+  CondVar driver_wakes_;
+  bool driver_wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool driver_refused_ ABSL_GUARDED_BY(mutex_) = false;
+  bool driver_ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool turn_taken_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t full_started_ ABSL_GUARDED_BY(mutex_) = 0;  // forced cycles
   uint64_t full_done_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -18,6 +18,8 @@ constexpr Switch kSwitches[] = {
     {"gctrace", &DebugSettings::gctrace},
     {"scavtrace", &DebugSettings::scavtrace},
     {"checkcleanups", &DebugSettings::checkcleanups},
+    {"gccheckmark", &DebugSettings::gccheckmark},
+    {"gcstoptheworld", &DebugSettings::gcstoptheworld},
 };
 
 bool ParseOne(std::string_view part, DebugSettings& settings) {
@@ -45,7 +47,8 @@ DebugSettings ParseDebugSettings(std::string_view text) {
     if (part.empty() || ParseOne(part, settings)) continue;
     std::fprintf(stderr,
                  "tricolor: TRICOLOR_DEBUG: \"%.*s\" is ignored (known: "
-                 "gctrace, scavtrace, checkcleanups; 0 or 1)\n",
+                 "gctrace, scavtrace, checkcleanups, gccheckmark, "
+                 "gcstoptheworld; 0 or 1)\n",
                  static_cast<int>(part.size()), part.data());
   }
   return settings;

@@ -17,6 +17,8 @@ struct DebugSettings {
   // Callables of cleanups and finalizers that lead to their own object are
   // fatal: looked for when they are added, and at each collection. Slow.
   bool checkcleanups = false;
+  bool gccheckmark = false;     // a second marker checks each collection
+  bool gcstoptheworld = false;  // the program does not run while one marks
 };
 
 // Each part that is not understood is reported on stderr in one line, and

@@ -12,6 +12,7 @@
 #include "tricolor/runtime/cleanup_queue.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
+#include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor::runtime {
 namespace {
@@ -47,6 +48,9 @@ bool SetFinalizerCall(const void* object, size_t object_size,
   core.WithSweptSpan(object, [&](mheap::MSpan& span) {
     CheckNotTiny(span, object, object_size);
     set = core.cleanups().SetFinalizer(span, object, call);
+    // A cycle that marks now may have passed by the span: it keeps the object,
+    // and so what that points to. (Without a mutator, no cycle marks now.)
+    WriteBarrier(object, nullptr);
   });
   return set;  // if not, `call` is destroyed now: see WithSweptSpan
 }

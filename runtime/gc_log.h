@@ -21,10 +21,13 @@ struct CycleRecord {
   bool forced = false;           // asked for
   int workers = 0;               // threads that marked
   uint64_t since_start = 0;      // of the heap, at the end of the stop
-  uint64_t stop = 0;             // from the request to stop until the start
+  uint64_t first_stop = 0;       // from the request to stop until the start,
+  uint64_t stop = 0;             // and of the second; if there is one only, 0
   uint64_t heap_at_trigger = 0;  // heap in use when the cycle was decided on,
   uint64_t heap_at_stop = 0;     // and with the world stopped
   gc::MarkStats mark;
+  uint64_t allocated = 0;    // while the cycle marked, and so not found by it
+  uint64_t range_words = 0;  // of registered ranges
   uint64_t goal = 0;          // of the next cycle
   uint64_t total_cpu = 0;     // of this and all former cycles
   uint64_t machine_time = 0;  // of all CPUs since the heap was made

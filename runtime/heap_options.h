@@ -43,6 +43,8 @@ struct HeapOptions {
   // Threads that mark, with the one that runs the collection. 0: one for each
   // CPU, at most 4, and fewer for a small heap.
   int gc_threads = 0;
+  // Whether the program runs while a collection marks. Off: it is stopped.
+  bool concurrent = true;
   // Whether words on stacks and in registers that look like pointers keep
   // objects. Off is the exact mode: only Root and AddRootRange keep objects.
   bool conservative_stacks = true;

@@ -49,7 +49,9 @@ uint64_t HeapGoal(const GoalInputs& inputs) {
   return std::min(PercentGoal(inputs), LimitGoal(inputs));
 }
 
-Pacer::Pacer(int gc_percent, int64_t memory_limit, uint64_t min_heap) {
+Pacer::Pacer(int gc_percent, int64_t memory_limit, uint64_t min_heap,
+             bool concurrent)
+    : concurrent_(concurrent) {
   MutexLock lock(mutex_);
   inputs_.gc_percent = gc_percent;
   inputs_.memory_limit = memory_limit;
@@ -63,9 +65,18 @@ void Pacer::SetGoal() {
     inputs_.overhead = static_cast<uint64_t>(inputs_.memory_limit) / 20;
   }
   goal_ = HeapGoal(inputs_);
-  const auto trigger =
-      static_cast<int64_t>(std::min(goal_, static_cast<uint64_t>(INT64_MAX)));
+  uint64_t start = goal_;
+  if (concurrent_ && goal_ != kNoGoal && goal_ > inputs_.marked) {
+    start = inputs_.marked + (goal_ - inputs_.marked) / 10 * 7;
+  }
+  const auto limited = [](uint64_t n) {
+    return static_cast<int64_t>(std::min(n, static_cast<uint64_t>(INT64_MAX)));
+  };
+  const int64_t trigger = limited(start);
   trigger_.StoreRelaxed(trigger);
+  // The memory limit's goal is kept; the percentage is to be met on average.
+  const bool limits = LimitGoal(inputs_) <= goal_;
+  most_.StoreRelaxed(limited(limits ? goal_ : Add(goal_, goal_ / 10)));
   due_.StoreRelaxed(live_.LoadRelaxed() >= trigger);
 }
 

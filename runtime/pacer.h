@@ -47,7 +47,10 @@ class Pacer final : public mcache::AllocationObserver {
   static constexpr uint64_t kLeastGrowth = 256 << 10;
   static constexpr uint64_t kGrowthToRetry = 1 << 20;
 
-  Pacer(int gc_percent, int64_t memory_limit, uint64_t min_heap);
+  // `concurrent`: the trigger leaves room for what is allocated while a cycle
+  // marks.
+  Pacer(int gc_percent, int64_t memory_limit, uint64_t min_heap,
+        bool concurrent = false);
 
   // mcache::AllocationObserver.
   void HeapLiveChanged(int64_t bytes) override {
@@ -61,6 +64,12 @@ class Pacer final : public mcache::AllocationObserver {
   // Bytes in objects and in cached free slots.
   uint64_t heap_live() const;
   uint64_t goal() const;
+  uint64_t trigger() const {
+    return static_cast<uint64_t>(trigger_.LoadRelaxed());
+  }
+  // Whether the heap has outgrown its goal by a tenth or, where the goal is the
+  // memory limit's, at all. A hint: relaxed.
+  bool overdue() const { return live_.LoadRelaxed() >= most_.LoadRelaxed(); }
 
   // A cycle could not take place: none is due before the heap in use has grown
   // by a sixteenth, at least by kGrowthToRetry, or the settings change.
@@ -78,6 +87,8 @@ class Pacer final : public mcache::AllocationObserver {
 
   Atomic<int64_t> live_;
   Atomic<int64_t> trigger_;
+  Atomic<int64_t> most_;
+  const bool concurrent_;
   Atomic<bool> due_;
   mutable Mutex mutex_{LockRank::kPacer};
   GoalInputs inputs_ ABSL_GUARDED_BY(mutex_);

@@ -13,6 +13,8 @@
 #define TRICOLOR_RUNTIME_PROCESSOR_H_
 
 #include "absl/base/optimization.h"
+#include "tricolor/gc/grey_buffer.h"
+#include "tricolor/gc/marker.h"
 #include "tricolor/mcache/mcache.h"
 #include "tricolor/mcentral/mcentral.h"
 #include "tricolor/mheap/mheap.h"
@@ -25,6 +27,7 @@ struct ProcessorParts {
   mheap::MHeap& heap;
   mcentral::MCentrals& centrals;
   mcache::AllocationObserver& observer;
+  gc::Marker& marker;
 };
 
 class ABSL_CACHELINE_ALIGNED Processor {
@@ -32,7 +35,8 @@ class ABSL_CACHELINE_ALIGNED Processor {
   // Active at first.
   explicit Processor(const ProcessorParts& parts)
       : heap_(parts.heap),
-        cache_(parts.heap, parts.centrals, pages_, parts.observer) {
+        cache_(parts.heap, parts.centrals, pages_, parts.observer),
+        grey_(parts.marker) {
     Activate();
   }
   ~Processor() {
@@ -44,6 +48,8 @@ class ABSL_CACHELINE_ALIGNED Processor {
   mcache::MCache& cache() { return cache_; }
   // The page heap's part.
   mheap::ProcessorCache& pages() { return pages_; }
+  // What its thread's barrier and stack have for the markers.
+  gc::GreyBuffer& grey() { return grey_; }
 
   // For the collector. Flushes the cache if a sweep has begun, and gives the
   // cached pages back, which nobody else could use as long as the owner sleeps.
@@ -68,6 +74,7 @@ class ABSL_CACHELINE_ALIGNED Processor {
   }
   // Gives everything back. The statistics stay.
   void Retire() {
+    grey_.Publish();
     cache_.PrepareForSweep();
     cache_.ReleaseAll();
     heap_.ReleaseProcessor(pages_);
@@ -80,6 +87,7 @@ class ABSL_CACHELINE_ALIGNED Processor {
   mheap::MHeap& heap_;
   mheap::ProcessorCache pages_;
   mcache::MCache cache_;
+  gc::GreyBuffer grey_;
   bool active_ = false;
   Processor* next_idle_ = nullptr;  // of the pool
   Processor* next_ = nullptr;

@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Ptr<T>: a pointer field inside a heap object. It is one word, starts out null
-// and needs no destructor. Reads and writes are relaxed atomic word accesses,
-// so that the collector may read the field while the program writes it; they
-// order nothing between the program's own threads.
+// and needs no destructor. Every store passes the write barrier. Stores are
+// releases, for the collector, which reads the field meanwhile and must find
+// what it points to initialized; reads are relaxed, so that the program's own
+// threads are ordered by other means.
 //
 // A Ptr only keeps its target alive while it lies in a heap object whose type
 // names it in TRICOLOR_TRACE; on the stack a plain T* does, elsewhere Root<T>.
@@ -19,6 +20,7 @@
 #include <type_traits>
 
 #include "tricolor/base/atomic.h"
+#include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor {
 
@@ -29,16 +31,19 @@ class Ptr {
 
   constexpr Ptr() = default;
   constexpr Ptr(std::nullptr_t) {}   // NOLINT(google-explicit-constructor)
-  constexpr Ptr(T* p) : word_(p) {}  // NOLINT(google-explicit-constructor)
-  Ptr(const Ptr& other) : word_(other.get()) {}
+  constexpr Ptr(T* p) : word_(p) {   // NOLINT(google-explicit-constructor)
+    if (!std::is_constant_evaluated()) WriteBarrier(nullptr, p);
+  }
+  Ptr(const Ptr& other) : Ptr(other.get()) {}
   template <typename U>
   requires std::is_convertible_v<U*, T*> Ptr(
       const Ptr<U>& other)  // NOLINT(google-explicit-constructor)
-      : word_(other.get()) {}
+      : Ptr(static_cast<T*>(other.get())) {}
 
   // Also of nullptr and {}.
   Ptr& operator=(T* p) {
-    word_.StoreRelaxed(p);
+    WriteBarrier(get(), p);
+    word_.StoreRelease(p);
     return *this;
   }
   Ptr& operator=(const Ptr& other) { return *this = other.get(); }

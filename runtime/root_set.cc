@@ -4,7 +4,6 @@
 #include "tricolor/runtime/root_set.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 
 #include "tricolor/base/bits.h"
@@ -33,93 +32,59 @@ void RootSet::RemoveRange(Addr base) {
                  base.pointer());
 }
 
-void RootSet::ListStacks() {
-  world_.stopped().Assert();
-  stack_jobs_.clear();
-  if (!options_.scan_stacks) return;
-  world_.ForEachMutator([this](const MutatorContext& m) {
-    world_.stopped().Assert();
-    stack_jobs_.push_back(&m.stack);
-  });
+size_t RootSet::ShadeRanges() {
+  roots_.mutex().AssertHeld();
+  size_t words = 0;
+  for (const AddrRange& range : ranges_) words += roots_.ShadeRootRange(range);
+  return words;
 }
 
 size_t RootSet::PrepareRoots() {
-  world_.stopped().Assert();
-  roots_.mutex().AssertHeld();
-  if (options_.check_cleanups) {
+  MutexLock lock(roots_.mutex());
+  if (check_cleanups_) {
     CleanupChecker checker(heap_, roots_);
     cleanups_.CheckCalls(checker);
   }
   block_jobs_.clear();
+  block_jobs_.reserve(roots_.block_count());
   for (const RootBlock* b = roots_.blocks(); b != nullptr; b = b->next) {
     block_jobs_.push_back(b);
-  }
-  range_jobs_.clear();
-  for (const AddrRange& range : ranges_) {
-    // Cut between words, for each job looks at whole words of its own.
-    for (Addr base = range.base.AlignUp(sizeof(uint64_t)); base < range.limit;
-         base += kRangeJob) {
-      range_jobs_.push_back({base, std::min(base + kRangeJob, range.limit)});
-    }
   }
   const size_t finalizer_jobs =
       heap_.finalizers() == 0
           ? 0
           : DivideRoundUp(heap_.page_words(), kFinalizerJob);
-  return stack_jobs_.size() + block_jobs_.size() + range_jobs_.size() + 1 +
-         finalizer_jobs;
+  return block_jobs_.size() + 1 + finalizer_jobs;
 }
 
 void RootSet::MarkRoots(size_t job, gc::MarkWorker& worker) {
-  world_.stopped().Assert();
-  if (job < stack_jobs_.size()) {
-    ScanStack(*stack_jobs_[job], worker);
-    return;
-  }
-  job -= stack_jobs_.size();
   if (job < block_jobs_.size()) {
-    RootTable::MarkBlock(*block_jobs_[job], worker);
+    RootTable::ForEachPointer(
+        *block_jobs_[job],
+        [&worker](const void* pointer) { worker.Visit(pointer); });
     return;
   }
   job -= block_jobs_.size();
-  if (job < range_jobs_.size()) {
-    ScanUnsynchronized(range_jobs_[job], worker);
+  if (job == 0) {
+    cleanups_.ForEachDue(
+        [&worker](const void* object) { worker.Visit(object); });
     return;
   }
-  job -= range_jobs_.size();
-  if (job == 0) {
-    cleanups_.MarkDue(worker);
-  } else {
-    MarkFromFinalizers((job - 1) * kFinalizerJob, worker);
-  }
+  // An object that is given a finalizer later is marked by who does it.
+  const uint64_t first = (job - 1) * kFinalizerJob;
+  ForEachFinalizable(first, std::min(first + kFinalizerJob, heap_.page_words()),
+                     [&worker](mheap::MSpan& span, uint32_t index) {
+                       worker.VisitFieldsOf(span, index);
+                     });
 }
 
-// The span's specials are not kept locked while objects are scanned: scanning
-// may need memory.
-void RootSet::MarkFromFinalizers(uint64_t first_word, gc::MarkWorker& worker) {
-  const uint64_t end = std::min(first_word + kFinalizerJob, heap_.page_words());
-  for (uint64_t i = first_word; i < end; ++i) {
-    // Acquire, pairs with MHeap::SetSpecialsBit.
-    uint64_t bits = heap_.page_specials_word(i).LoadAcquire();
-    for (; bits != 0; bits &= bits - 1) {
-      const uint64_t page =
-          i * 64 + static_cast<uint64_t>(std::countr_zero(bits));
-      mheap::MSpan* span =
-          heap_.SpanOf(heap_.base() + BytesOf(PageCount(page)));
-      if (span != nullptr) MarkFromFinalizersOf(*span, worker);
-    }
-  }
-}
-
-void RootSet::MarkFromFinalizersOf(mheap::MSpan& span, gc::MarkWorker& worker) {
-  constexpr uint32_t kBatch = 64;
-  uint32_t indices[kBatch];
-  uint32_t found = 0;
-  for (uint32_t first = 0;; first = indices[found - 1] + 1) {
-    found = heap_.FinalizableObjects(span, first, indices, kBatch);
-    for (uint32_t i = 0; i < found; ++i) worker.VisitFieldsOf(span, indices[i]);
-    if (found < kBatch) return;
-  }
+void RootSet::AddFinalizersTo(MarkVerifier& verifier) const {
+  cleanups_.ForEachDue(
+      [&verifier](const void* object) { verifier.AddRoot(object); });
+  ForEachFinalizable(0, heap_.page_words(),
+                     [&verifier](mheap::MSpan& span, uint32_t index) {
+                       verifier.AddFieldsOf(span, index);
+                     });
 }
 
 }  // namespace tricolor::runtime

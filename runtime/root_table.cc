@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <new>
 
+#include "absl/base/optimization.h"
 #include "tricolor/base/check.h"
 #include "tricolor/base/units.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
+#include "tricolor/runtime/stack_scan.h"
 #include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
@@ -61,12 +63,24 @@ bool RootTable::Reserve() {
   return true;
 }
 
-RootSlotCache* RootTable::OwnSlots() const {
+MutatorContext* RootTable::Managed() const {
   MutatorContext* own = MutatorOfThread(world_);
   if (own == nullptr) return nullptr;
   // Its own thread's last store, so relaxed, unless it is native.
-  if (own->state.LoadRelaxed() != MutatorState::kManaged) return nullptr;
-  return &own->root_slots;
+  return own->state.LoadRelaxed() == MutatorState::kManaged ? own : nullptr;
+}
+
+void RootTable::Record(MutatorContext& own, const RootSlot& slot,
+                       const void* p) {
+  if (ABSL_PREDICT_TRUE(!own.marking)) return;
+  own.Shade(Addr(slot.LoadRelaxed()).pointer(), p);
+}
+
+// Both halves: such a thread has no stack that is known to be scanned.
+void RootTable::RecordLocked(const RootSlot& slot, const void* p) {
+  if (!marking_) return;
+  grey_.Add(slot.LoadRelaxed());
+  grey_.Add(WordOf(p));
 }
 
 RootSlot* RootTable::NewSlot(const void* p) {
@@ -75,55 +89,76 @@ RootSlot* RootTable::NewSlot(const void* p) {
   return slot;
 }
 
+// The stores of pointers are releases, which pair with Get: who finds an
+// object finds it initialized.
 RootSlot* RootTable::TryNewSlot(const void* p) {
-  if (RootSlotCache* own = OwnSlots()) {
-    if (own->first == nullptr) {
+  if (MutatorContext* own = Managed()) {
+    RootSlotCache& slots = own->root_slots;
+    if (slots.first == nullptr) {
       MutexLock lock(mutex_);
       if (!Reserve()) return nullptr;
-      Move(free_, *own, RootBlock::kSlots);
+      Move(free_, slots, RootBlock::kSlots);
     }
-    RootSlot* slot = Pop(*own);
-    slot->StoreRelaxed(WordOf(p));
+    RootSlot* slot = Pop(slots);
+    Record(*own, *slot, p);
+    slot->StoreRelease(WordOf(p));
     return slot;
   }
   MutexLock lock(mutex_);
   if (!Reserve()) return nullptr;
   RootSlot* slot = Pop(free_);
-  slot->StoreRelaxed(WordOf(p));
+  RecordLocked(*slot, p);
+  slot->StoreRelease(WordOf(p));
   return slot;
 }
 
 void RootTable::Set(RootSlot* slot, const void* p) {
-  if (OwnSlots() != nullptr) {
-    slot->StoreRelaxed(WordOf(p));
+  if (MutatorContext* own = Managed()) {
+    Record(*own, *slot, p);
+    slot->StoreRelease(WordOf(p));
     return;
   }
   MutexLock lock(mutex_);
-  slot->StoreRelaxed(WordOf(p));
+  RecordLocked(*slot, p);
+  slot->StoreRelease(WordOf(p));
 }
 
 void RootTable::Free(RootSlot* slot) {
-  if (RootSlotCache* own = OwnSlots()) {
-    Push(*own, slot);
-    if (own->count <= kMostCached) return;
+  if (MutatorContext* own = Managed()) {
+    Record(*own, *slot, nullptr);
+    RootSlotCache& slots = own->root_slots;
+    Push(slots, slot);
+    if (slots.count <= kMostCached) return;
     MutexLock lock(mutex_);
-    Move(*own, free_, RootBlock::kSlots);
+    Move(slots, free_, RootBlock::kSlots);
     return;
   }
   MutexLock lock(mutex_);
+  RecordLocked(*slot, nullptr);
   Push(free_, slot);
+}
+
+// ---- Marking.
+
+void RootTable::BeginMarking() {
+  MutexLock lock(mutex_);
+  marking_ = true;
+}
+
+void RootTable::EndMarking() {
+  TRICOLOR_CHECK(grey_.empty(), "marking ends while Roots are to be marked");
+  marking_ = false;
+}
+
+void RootTable::PublishGrey() { grey_.Publish(); }
+
+size_t RootTable::ShadeRootRange(AddrRange range) {
+  return ShadeRange(range, grey_);
 }
 
 void RootTable::Absorb(RootSlotCache& cache) {
   MutexLock lock(mutex_);
   Move(cache, free_, cache.count);
-}
-
-void RootTable::MarkBlock(const RootBlock& block, gc::MarkWorker& worker) {
-  for (const RootSlot& slot : block.slots) {
-    const Addr target = Get(slot);
-    if (!target.is_null()) worker.Visit(target.pointer());
-  }
 }
 
 size_t RootTable::CountUsed() {

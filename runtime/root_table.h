@@ -7,11 +7,11 @@
 // block and needs no other knowledge. Blocks are not given back.
 //
 // A thread whose mutator is managed takes, sets and frees slots with no lock,
-// from a list of its own (RootSlotCache). Every other thread holds the table's
-// mutex for it, and so does the collector while it marks: a Root that is copied
-// and then cleared by such a thread in the middle of marking could otherwise
-// hide its object (the copy in a block that has been read, the original cleared
-// before it is).
+// from a list of its own (RootSlotCache), and its own write barrier. Every
+// other thread holds the table's mutex for it, and records in the table's
+// buffer: a Root that is copied and then cleared in the middle of marking could
+// otherwise hide its object (the copy in a block that has been read, the
+// original cleared before it is).
 //
 // Go counterpart: none; a Root is a goroutine's stack slot or a global.
 // INV-RUNTIME-3: every slot is on exactly one free list, or some Root's.
@@ -25,6 +25,7 @@
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/atomic.h"
 #include "tricolor/base/mutex.h"
+#include "tricolor/gc/grey_buffer.h"
 #include "tricolor/gc/marker.h"
 #include "tricolor/mheap/mheap.h"
 
@@ -32,6 +33,7 @@ namespace tricolor::runtime {
 
 class RootTable;
 class World;
+struct MutatorContext;
 
 // A word that keeps the object alive that it points into.
 using RootSlot = Atomic<uint64_t>;
@@ -59,7 +61,8 @@ static_assert(sizeof(RootBlock) == 4096);
 
 class RootTable {
  public:
-  RootTable(mheap::MHeap& heap, World& world) : heap_(heap), world_(world) {}
+  RootTable(mheap::MHeap& heap, gc::Marker& marker, World& world)
+      : heap_(heap), world_(world), grey_(marker) {}
   RootTable(const RootTable&) = delete;
   RootTable& operator=(const RootTable&) = delete;
 
@@ -75,7 +78,16 @@ class RootTable {
   // Takes all of a detaching mutator's slots.
   void Absorb(RootSlotCache& cache);
 
-  // Held while the roots are marked; see above.
+  // Around the marking of a cycle, world stopped. From the last PublishGrey to
+  // EndMarking the mutex is held: threads that are not managed run on, and what
+  // they recorded in between would be lost.
+  void BeginMarking();
+  void EndMarking() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Publishes what threads that are not managed have recorded.
+  void PublishGrey() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Adds each aligned word of a range that is a root.
+  size_t ShadeRootRange(AddrRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
   // The newest block, from which all are linked; for marking.
   RootBlock* blocks() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -84,13 +96,20 @@ class RootTable {
   size_t block_count() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return block_count_;
   }
-  // What a slot holds; null for a free one.
+  // What a slot holds; null for a free one. Acquire, pairs with the release of
+  // whoever stored it.
   static Addr Get(const RootSlot& slot) {
-    const uint64_t word = slot.LoadRelaxed();
+    const uint64_t word = slot.LoadAcquire();
     return (word & kFreeBit) != 0 ? Addr() : Addr(word);
   }
-  // Marks from the slots of a block.
-  static void MarkBlock(const RootBlock& block, gc::MarkWorker& worker);
+  // Calls visit(pointer) for each slot of a block that holds one.
+  template <typename Visit>
+  static void ForEachPointer(const RootBlock& block, const Visit& visit) {
+    for (const RootSlot& slot : block.slots) {
+      const Addr target = Get(slot);
+      if (!target.is_null()) visit(target.pointer());
+    }
+  }
 
   // Slots that hold a pointer. World stopped, or nobody else uses roots.
   size_t CountUsed();
@@ -111,8 +130,13 @@ class RootTable {
   static void Move(RootSlotCache& from, RootSlotCache& to, size_t count);
   // Makes a block when there is no free slot; false when it cannot.
   bool Reserve() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The slots of the calling thread's mutator, if that is managed.
-  RootSlotCache* OwnSlots() const;
+  // The calling thread's mutator, if that is managed.
+  MutatorContext* Managed() const;
+  // The barrier: `slot` is about to hold `p`, or a link of the free list
+  // (null).
+  static void Record(MutatorContext& own, const RootSlot& slot, const void* p);
+  void RecordLocked(const RootSlot& slot, const void* p)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mheap::MHeap& heap_;
   World& world_;
@@ -120,6 +144,8 @@ class RootTable {
   RootSlotCache free_ ABSL_GUARDED_BY(mutex_);
   RootBlock* blocks_ ABSL_GUARDED_BY(mutex_) = nullptr;
   size_t block_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool marking_ ABSL_GUARDED_BY(mutex_) = false;
+  gc::GreyBuffer grey_ ABSL_GUARDED_BY(mutex_);
 };
 
 // For Root<T>. Makes *slot hold `p`: null for the null pointer, otherwise a

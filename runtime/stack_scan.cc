@@ -33,41 +33,50 @@ void CopyUnsynchronized(const volatile uint64_t* from, size_t words,
 }
 // clang-format on
 
-void VisitWords(const uint64_t* words, size_t count, gc::MarkWorker& worker) {
-  const Addr base(words);
-  worker.VisitRange({base, base + ByteCount(count * sizeof(uint64_t))});
-}
+class GreySink final : public WordSink {
+ public:
+  explicit GreySink(gc::GreyBuffer& grey) : grey_(grey) {}
+  void Take(const uint64_t* words, size_t count) override {
+    for (size_t i = 0; i < count; ++i) grey_.Add(words[i]);
+    count_ += count;
+  }
+  size_t count() const { return count_; }
+
+ private:
+  gc::GreyBuffer& grey_;
+  size_t count_ = 0;
+};
 
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
 void* CurrentFakeStack() { return __asan_get_current_fake_stack(); }
 
-// Marks from the fake frames that any of the words points into.
-void VisitFakeFrames(void* fake_stack, const uint64_t* words, size_t count,
-                     gc::MarkWorker& worker) {
+// Gives the words of the fake frames that any of the words points into.
+void ReadFakeFrames(void* fake_stack, const uint64_t* words, size_t count,
+                    WordSink& sink) {
   if (fake_stack == nullptr) return;
   for (size_t i = 0; i < count; ++i) {
     void* begin = nullptr;
     void* end = nullptr;
     if (__asan_addr_is_in_fake_stack(fake_stack, Addr(words[i]).pointer(),
                                      &begin, &end) != nullptr) {
-      ScanUnsynchronized({Addr(begin), Addr(end)}, worker);
+      ReadUnsynchronized({Addr(begin), Addr(end)}, sink);
     }
   }
 }
 #else
 void* CurrentFakeStack() { return nullptr; }
-void VisitFakeFrames(void*, const uint64_t*, size_t, gc::MarkWorker&) {}
+void ReadFakeFrames(void*, const uint64_t*, size_t, WordSink&) {}
 #endif
 
-void VisitAll(void* fake_stack, const uint64_t* words, size_t count,
-              gc::MarkWorker& worker) {
-  VisitWords(words, count, worker);
-  VisitFakeFrames(fake_stack, words, count, worker);
+void ReadAll(void* fake_stack, const uint64_t* words, size_t count,
+             WordSink& sink) {
+  sink.Take(words, count);
+  ReadFakeFrames(fake_stack, words, count, sink);
 }
 
 // The aligned words of [base, limit), in chunks.
-void VisitMemory(void* fake_stack, uintptr_t base, uintptr_t limit,
-                 gc::MarkWorker& worker) {
+void ReadMemory(void* fake_stack, uintptr_t base, uintptr_t limit,
+                WordSink& sink) {
   uint64_t chunk[kChunkWords];
   constexpr uintptr_t kWordMask = sizeof(uint64_t) - 1;
   base = (base + kWordMask) & ~kWordMask;
@@ -76,7 +85,7 @@ void VisitMemory(void* fake_stack, uintptr_t base, uintptr_t limit,
     const size_t words =
         std::min(kChunkWords, (limit - base) / sizeof(uint64_t));
     CopyUnsynchronized(Addr(base).as<const volatile uint64_t>(), words, chunk);
-    VisitAll(fake_stack, chunk, words, worker);
+    ReadAll(fake_stack, chunk, words, sink);
     base += words * sizeof(uint64_t);
   }
 }
@@ -123,16 +132,28 @@ void StackSnapshot::Finish() {
   fake_stack = CurrentFakeStack();
 }
 
-void ScanStack(const StackSnapshot& snapshot, gc::MarkWorker& worker) {
-  VisitAll(snapshot.fake_stack, snapshot.registers, StackSnapshot::kRegisters,
-           worker);
-  VisitAll(snapshot.fake_stack, snapshot.top, snapshot.top_words, worker);
-  VisitMemory(snapshot.fake_stack, snapshot.stack_pointer, snapshot.bounds.high,
-              worker);
+void ReadStack(const StackSnapshot& snapshot, WordSink& sink) {
+  ReadAll(snapshot.fake_stack, snapshot.registers, StackSnapshot::kRegisters,
+          sink);
+  ReadAll(snapshot.fake_stack, snapshot.top, snapshot.top_words, sink);
+  ReadMemory(snapshot.fake_stack, snapshot.stack_pointer, snapshot.bounds.high,
+             sink);
 }
 
-void ScanUnsynchronized(AddrRange range, gc::MarkWorker& worker) {
-  VisitMemory(nullptr, range.base.value(), range.limit.value(), worker);
+void ReadUnsynchronized(AddrRange range, WordSink& sink) {
+  ReadMemory(nullptr, range.base.value(), range.limit.value(), sink);
+}
+
+size_t ShadeStack(const StackSnapshot& snapshot, gc::GreyBuffer& grey) {
+  GreySink sink(grey);
+  ReadStack(snapshot, sink);
+  return sink.count();
+}
+
+size_t ShadeRange(AddrRange range, gc::GreyBuffer& grey) {
+  GreySink sink(grey);
+  ReadUnsynchronized(range, sink);
+  return sink.count();
 }
 
 }  // namespace tricolor::runtime

@@ -24,7 +24,7 @@
 #include <cstdint>
 
 #include "tricolor/base/units.h"
-#include "tricolor/gc/marker.h"
+#include "tricolor/gc/grey_buffer.h"
 
 namespace tricolor::runtime {
 
@@ -64,13 +64,26 @@ struct StackSnapshot {
   void Finish();
 };
 
-// Marks conservatively from the registers and stack of a snapshot whose thread
-// does not return from the frames in it meanwhile.
-void ScanStack(const StackSnapshot& snapshot, gc::MarkWorker& worker);
+// Is given words that may be pointers.
+class WordSink {
+ public:
+  virtual void Take(const uint64_t* words, size_t count) = 0;
 
-// Marks conservatively from memory that others may be writing (a global range
+ protected:
+  ~WordSink() = default;
+};
+
+// Gives each aligned word of a snapshot's registers and stack. Its thread is
+// the caller, or does not return from the frames in it meanwhile.
+void ReadStack(const StackSnapshot& snapshot, WordSink& sink);
+
+// Gives each aligned word of memory that others may be writing (a global range
 // beside threads in native code), and that ASan may have poisoned in parts.
-void ScanUnsynchronized(AddrRange range, gc::MarkWorker& worker);
+void ReadUnsynchronized(AddrRange range, WordSink& sink);
+
+// For the markers; return the number of words.
+size_t ShadeStack(const StackSnapshot& snapshot, gc::GreyBuffer& grey);
+size_t ShadeRange(AddrRange range, gc::GreyBuffer& grey);
 
 }  // namespace tricolor::runtime
 

@@ -31,11 +31,11 @@ TEST(DebugSettingsTest, ReportsAndIgnoresWhatItDoesNotKnow) {
        {"gctrac=1", "gctrace=2", "gctrace", "=1", "gctrace=", " gctrace=1"}) {
     testing::internal::CaptureStderr();
     EXPECT_FALSE(ParseDebugSettings(text).gctrace) << text;
-    EXPECT_EQ(
-        testing::internal::GetCapturedStderr(),
-        std::string("tricolor: TRICOLOR_DEBUG: \"") + text +
-            "\" is ignored (known: gctrace, scavtrace, checkcleanups; 0 or "
-            "1)\n");
+    EXPECT_EQ(testing::internal::GetCapturedStderr(),
+              std::string("tricolor: TRICOLOR_DEBUG: \"") + text +
+                  "\" is ignored (known: gctrace, scavtrace, checkcleanups, "
+                  "gccheckmark, gcstoptheworld; 0 or "
+                  "1)\n");
   }
   testing::internal::CaptureStderr();
   EXPECT_TRUE(ParseDebugSettings("x=1,gctrace=1").gctrace);
@@ -97,7 +97,7 @@ TEST(GcLogTest, EachCollectionPrintsOneLine) {
   }
   EXPECT_THAT(
       testing::internal::GetCapturedStderr(),
-      MatchesRegex("gc 1 @[0-9.]+s [0-9]+%: [0-9.]+ ms stop, 4->4->0 MB, "
+      MatchesRegex("gc 1 @[0-9.]+s [0-9]+%: [0-9.]+ ms stop, [34]->[34]->0 MB, "
                    "4 MB goal, 100 objects, 2 threads\n"
                    "gc 2 @[^\n]*, 100 objects, 2 threads\n"
                    "gc 3 @[^\n]* MB, 4 MB goal, 100 objects, 2 threads "

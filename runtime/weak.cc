@@ -15,6 +15,7 @@
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
 #include "tricolor/runtime/survival.h"
+#include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
 namespace {
@@ -57,6 +58,10 @@ void* GetWeak(const WeakHandle& handle) {
     if (!*survived) return nullptr;
     // The target belongs to the serial, and the generation was read before.
     if (slot.serial.LoadAcquire() != handle.serial) return nullptr;
+    // From now on it is reachable, which marking may not have known. Marking
+    // ends with the world stopped, when this thread has published.
+    MutatorContext* own = MutatorOfThread(core->world());
+    if (own != nullptr && own->marking) own->Shade(target.pointer(), nullptr);
     return (target + ByteCount(handle.offset)).pointer();
   }
 }

@@ -6,6 +6,7 @@
 #include "tricolor/runtime/world.h"
 
 #include "tricolor/base/check.h"
+#include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor::runtime {
 namespace {
@@ -66,6 +67,11 @@ void World::Attach(MutatorContext& context) {
     MutexLock lock(mutex_);
     while (stopping_) mutators_wake_.Wait(mutex_);
     context.processor = processors_.Take();
+    context.processor->cache().set_allocate_black(marking_);
+    context.marking = marking_;
+    context.stack_scanned = !scan_stacks_;
+    // What it finds on its stack until the next handshake may be unmarked.
+    if (marking_) SetPollBit(context, kPollShade);
     Link(context);
   }
   context.next_of_thread = mutators_of_thread;
@@ -106,6 +112,7 @@ void World::Poll(MutatorContext& context) {
     const uint32_t poll = context.poll.LoadRelaxed();
     if (poll == 0) return;
     if ((poll & kPollFlush) != 0) FlushOwn(context);
+    if ((poll & kPollShade) != 0) tricolor_shade_own(&context);
     // The scope's end waits until the world runs.
     if ((poll & kPollStop) != 0) {
       ThreadNativeScope parked;
@@ -115,12 +122,14 @@ void World::Poll(MutatorContext& context) {
 
 void World::FlushOwn(MutatorContext& context) {
   context.processor->cache().PrepareForSweep();
-  if ((context.poll.LoadRelaxed() & kPollFlush) != 0) AnswerFlush(context);
+  if ((context.poll.LoadRelaxed() & kPollFlush) != 0) {
+    Answer(context, kPollFlush);
+  }
 }
 
-void World::AnswerFlush(MutatorContext& context) {
-  // Release: who finds the bit clear may rely on the flush.
-  context.poll.FetchAndRelease(~kPollFlush);
+void World::Answer(MutatorContext& context, uint32_t bit) {
+  // Release: who finds the bit clear may rely on what was asked for.
+  context.poll.FetchAndRelease(~bit);
   // Under the mutex: either the collector has not looked yet, or it waits.
   MutexLock lock(mutex_);
   collector_wakes_.SignalAll();
@@ -237,12 +246,12 @@ void World::RequestFlush() {
   }
 }
 
-MutatorContext* World::ClaimToFlush() {
+MutatorContext* World::ClaimToServe(uint32_t bit) {
   MutexLock lock(mutex_);
   for (;;) {
     bool waiting = false;
     for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
-      if ((m->poll.LoadAcquire() & kPollFlush) == 0) continue;
+      if ((m->poll.LoadAcquire() & bit) == 0) continue;
       if (Claim(*m)) return m;
       waiting = true;
     }
@@ -251,19 +260,106 @@ MutatorContext* World::ClaimToFlush() {
   }
 }
 
+void World::EndServing(MutatorContext& context, uint32_t bit) {
+  context.poll.FetchAndRelease(~bit);
+  MutexLock lock(mutex_);
+  context.state.StoreRelease(MutatorState::kNative);
+  mutators_wake_.SignalAll();
+}
+
 void World::FinishFlush() {
-  while (MutatorContext* m = ClaimToFlush()) {
+  while (MutatorContext* m = ClaimToServe(kPollFlush)) {
     m->processor->FlushForOwner();
-    m->poll.FetchAndRelease(~kPollFlush);
-    MutexLock lock(mutex_);
-    m->state.StoreRelease(MutatorState::kNative);
-    mutators_wake_.SignalAll();
+    EndServing(*m, kPollFlush);
   }
 }
 
 AllocationSampler* World::SetSampling(const mcache::Sampling& sampling) {
   MutexLock lock(mutex_);
   return processors_.SetSampling(sampling);
+}
+
+// ---- Marking beside the program.
+
+void MutatorContext::Shade(const void* old_value, const void* new_value) {
+  if (state.LoadRelaxed() != MutatorState::kManaged) return;
+  gc::GreyBuffer& grey = processor->grey();
+  grey.Add(Addr(old_value).value());
+  if (!stack_scanned) grey.Add(Addr(new_value).value());
+}
+
+void World::ShadeMutator(MutatorContext& context) {
+  gc::GreyBuffer& grey = context.processor->grey();
+  if (!context.stack_scanned) {
+    stack_words_.FetchAddRelaxed(ShadeStack(context.stack, grey));
+    context.stack_scanned = true;
+  }
+  grey.Publish();
+}
+
+void World::FinishShadeOwn(MutatorContext& context) {
+  if (!context.stack_scanned) context.stack.Finish();
+  ShadeMutator(context);
+  Answer(context, kPollShade);
+}
+
+void World::ShadeAll() {
+  {
+    MutexLock lock(mutex_);
+    for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+      SetPollBit(*m, kPollShade);
+    }
+  }
+  while (MutatorContext* m = ClaimToServe(kPollShade)) {
+    ShadeMutator(*m);
+    EndServing(*m, kPollShade);
+  }
+}
+
+void World::BeginMarking() {
+  MutexLock lock(mutex_);
+  marking_ = true;
+  stack_words_.StoreRelaxed(0);
+  processors_.ForEach([](Processor& p) { p.cache().set_allocate_black(true); });
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    m->marking = true;
+    m->stack_scanned = !scan_stacks_;
+  }
+  marking_heaps.FetchAddRelaxed(1);
+}
+
+void World::ShadeAllStopped() {
+  MutexLock lock(mutex_);
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    ShadeMutator(*m);
+    m->poll.FetchAndRelease(~kPollShade);
+  }
+}
+
+void World::ReadStacks(WordSink& sink) {
+  if (!scan_stacks_) return;
+  MutexLock lock(mutex_);
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    ReadStack(m->stack, sink);
+  }
+}
+
+uint64_t World::EndMarking() {
+  MutexLock lock(mutex_);
+  marking_ = false;
+  uint64_t taken = 0;
+  processors_.ForEach([&taken](Processor& p) {
+    p.cache().set_allocate_black(false);
+    taken += p.cache().TakeBlackBytes();
+  });
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    m->marking = false;
+    TRICOLOR_CHECK(m->processor->grey().empty(),
+                   "marking ends while mutator %p has pointers to be marked",
+                   static_cast<void*>(m->mutator));
+  }
+  marking_heaps.FetchSubRelaxed(1);
+  return taken;
 }
 
 size_t World::mutator_count() const {

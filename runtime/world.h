@@ -48,6 +48,9 @@ enum class MutatorState : uint32_t { kManaged, kNative, kClaimed };
 // What the collector asks of a mutator, as bits of MutatorContext::poll.
 inline constexpr uint32_t kPollStop = 1;   // park at the next safepoint
 inline constexpr uint32_t kPollFlush = 2;  // flush the cache: a sweep has begun
+// Scan the stack, if that has not been done in this cycle, and publish what the
+// barrier has recorded.
+inline constexpr uint32_t kPollShade = 4;
 
 // The world's view of a Mutator. Its own thread's, but for what is said.
 struct MutatorContext {
@@ -63,16 +66,27 @@ struct MutatorContext {
   const void* thread = nullptr;  // ThreadToken() of its thread
   int native_scopes = 0;         // that are open, nested
   bool leaving = false;          // native, and about to become managed
+  // A cycle marks: changed with the world stopped.
+  bool marking = false;
+  // The stack needs no scan (any more) in this cycle.
+  bool stack_scanned = false;
   MutatorContext* next_of_thread = nullptr;
   // The world's list, guarded by its mutex.
   MutatorContext* next = nullptr;
   MutatorContext* prev = nullptr;
+
+  // The write barrier's slow half, while `marking`. A native thread's stores
+  // are the program's fault, and not recorded.
+  void Shade(const void* old_value, const void* new_value);
 };
 
 // Stores the callee-saved registers and the stack pointer of the caller into
 // *context (its stack), then enters native state. Everything its callers keep
 // across the call is then in the snapshot or on the stack above.
 extern "C" void tricolor_enter_native(MutatorContext* context);
+
+// The same snapshot, of a thread that stays managed; then shades its own stack.
+extern "C" void tricolor_shade_own(MutatorContext* context);
 
 // Differs for every thread that lives.
 const void* ThreadToken();
@@ -92,7 +106,9 @@ class ABSL_LOCKABLE WorldStopped {
 
 class World {
  public:
-  explicit World(const ProcessorParts& parts) : processors_(parts) {}
+  // `scan_stacks`: stacks are roots.
+  World(const ProcessorParts& parts, bool scan_stacks)
+      : scan_stacks_(scan_stacks), processors_(parts) {}
   // Fatal when a mutator is attached.
   ~World();
   World(const World&) = delete;
@@ -111,6 +127,8 @@ class World {
   void FlushOwn(MutatorContext& context);
   // kManaged -> kNative, when the registers are in the snapshot.
   void FinishEnterNative(MutatorContext& context);
+  // Managed, when the registers are in the snapshot.
+  void FinishShadeOwn(MutatorContext& context);
   // kNative -> kManaged; waits while claimed, and meanwhile makes the thread's
   // other mutators native too.
   static void LeaveNative(MutatorContext& context);
@@ -121,6 +139,10 @@ class World {
   // Returns when every mutator that kPollFlush is set for has been flushed, by
   // its own thread or, if that is native, by the caller.
   void FinishFlush();
+  // While a cycle marks: returns when every mutator has published, after the
+  // call, what its barrier recorded, and has had its stack scanned, by its own
+  // thread at a safepoint or, if that is native, by the caller.
+  void ShadeAll();
 
   // ---- With the world stopped.
   WorldStopped& stopped() ABSL_LOCK_RETURNED(stopped_) { return stopped_; }
@@ -137,6 +159,18 @@ class World {
   }
   // After the sweep generation has advanced: every mutator is to flush.
   void RequestFlush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+  // From now on barriers record, new objects are marked, and no stack has been
+  // scanned.
+  void BeginMarking() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+  // As ShadeAll, at once.
+  void ShadeAllStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+  // Gives the words of all stacks, if they are roots.
+  void ReadStacks(WordSink& sink) ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+  // Nothing is left to mark. Returns the bytes of slots that were taken, and so
+  // marked, since BeginMarking.
+  uint64_t EndMarking() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+  // Words of stacks that have been looked at since BeginMarking.
+  uint64_t stack_words() const { return stack_words_.LoadRelaxed(); }
 
   // For all processors, those to come too. Returns the sampler before.
   AllocationSampler* SetSampling(const mcache::Sampling& sampling)
@@ -157,14 +191,23 @@ class World {
   // Makes all of the thread's mutators managed whose `leaving` is set.
   static void LeaveTogether();
   void AwaitUnclaimed(MutatorContext& context);
-  void AnswerFlush(MutatorContext& context);
-  MutatorContext* ClaimToFlush();
+  // Clears a poll bit whose request has been met.
+  void Answer(MutatorContext& context, uint32_t bit);
+  // A native mutator that has the bit, claimed; waits while only managed ones
+  // have it; null when none has.
+  MutatorContext* ClaimToServe(uint32_t bit);
+  // Answers for a mutator that ClaimToServe has returned.
+  void EndServing(MutatorContext& context, uint32_t bit);
+  // By its own thread, or by who claimed it.
+  void ShadeMutator(MutatorContext& context);
   void Link(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Unlink(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // One mutator fewer to wait for.
   void NoteStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const bool scan_stacks_;
   WorldStopped stopped_;
+  Atomic<uint64_t> stack_words_;
   mutable Mutex mutex_{LockRank::kWorld};
   // Signalled when the last mutator to be stopped is, and when one has flushed
   // or may be flushed.
@@ -176,6 +219,8 @@ class World {
   size_t mutator_count_ ABSL_GUARDED_BY(mutex_) = 0;
   // Set from the request to stop until the start.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  // A cycle marks.
+  bool marking_ ABSL_GUARDED_BY(mutex_) = false;
   // Mutators that have still to be claimed.
   size_t running_ ABSL_GUARDED_BY(mutex_) = 0;
 };

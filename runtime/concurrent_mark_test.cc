@@ -1,0 +1,145 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Collections that mark while threads change the graph. A second marker checks
+// each of them (gccheckmark), and the program its own data.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tricolor/base/test_random.h"
+#include "tricolor/runtime/runtime_testing.h"
+
+namespace tricolor::runtime {
+namespace {
+
+HeapOptions CheckedOptions(bool conservative) {
+  HeapOptions options;
+  options.debug = "gccheckmark=1";
+  options.conservative_stacks = conservative;
+  options.min_heap_bytes = 1 << 20;
+  options.reservation_bytes = size_t{1} << 34;
+  return options;
+}
+
+// An array of pointers.
+struct Table {
+  static constexpr size_t kSlots = 200;
+  TRICOLOR_TRACE(Table, slots);
+  Ptr<Node> slots[kSlots];
+};
+
+// Moves nodes about in a table that only Roots and stacks hold: each step loads
+// one, often hides it where marking has been already, and clears where it was.
+class Shuffler {
+ public:
+  Shuffler(Mutator& mutator, uint64_t seed)
+      : mutator_(mutator), random_(seed), table_(mutator, nullptr) {
+    table_ = mutator.New<Table>();
+    for (size_t i = 0; i < Table::kSlots; ++i) {
+      Node* list = MakeList(mutator, kLength);
+      table_->slots[i] = list;
+    }
+  }
+
+  void Step() {
+    Table* table = table_.get();
+    const size_t from = random_.Below(Table::kSlots);
+    const size_t to = random_.Below(Table::kSlots);
+    switch (random_.Below(7)) {
+      case 0: {  // a new node before an old one
+        Node* node = mutator_.New<Node>(next_value_++);
+        table = table_.get();
+        node->next = table->slots[from];
+        table->slots[to] = node;
+        if (from != to) table->slots[from] = nullptr;
+        break;
+      }
+      case 1: {  // off the head, and on elsewhere
+        Node* node = table->slots[from];
+        if (node == nullptr) break;
+        ASSERT_TRUE(node->intact());
+        table->slots[from] = node->next;
+        node->next = nullptr;
+        node->other = table->slots[to];
+        table->slots[to] = node;
+        break;
+      }
+      case 2:  // a cycle
+        if (Node* node = table->slots[from]) node->other = node;
+        break;
+      case 3: {  // a list of its own for an empty place
+        if (table->slots[from] != nullptr && !random_.OneIn(200)) break;
+        Node* list = MakeList(mutator_, kLength);
+        table_->slots[from] = list;
+        break;
+      }
+      case 4: {  // through a root
+        Root<Node> held(mutator_, table->slots[from]);
+        table->slots[from] = nullptr;
+        mutator_.Safepoint();
+        table_->slots[to] = held;
+        break;
+      }
+      case 5: {  // from the stack alone to where marking may have been
+        Node* node = mutator_.New<Node>(next_value_++);
+        table = table_.get();
+        node->next = table->slots[from];
+        table->slots[from] = nullptr;
+        for (uint64_t i = random_.Below(2000); i > 0; --i) {
+          asm volatile("" ::: "memory");
+        }
+        table->slots[to] = node;
+        break;
+      }
+      default:  // along the lists
+        size_t length = 0;
+        for (Node* n = table->slots[from]; n != nullptr && length < 100;
+             n = n->next, ++length) {
+          ASSERT_TRUE(n->intact());
+        }
+    }
+  }
+
+ private:
+  static constexpr size_t kLength = 500;
+
+  Mutator& mutator_;
+  TestRandom random_;
+  Root<Table> table_;
+  uint64_t next_value_ = 0;
+};
+
+class ConcurrentMarkTest : public testing::TestWithParam<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(ConservativeStacks, ConcurrentMarkTest,
+                         testing::Bool());
+
+TEST_P(ConcurrentMarkTest, NothingIsLostWhileThreadsChangeTheGraph) {
+  const uint64_t seed = TestSeed();
+  Heap heap(CheckedOptions(GetParam()));
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < 3; ++t) {
+    threads.emplace_back([&heap, &done, seed, t] {
+      Mutator mutator(heap);
+      Shuffler shuffler(mutator, seed + t);
+      while (!done.load(std::memory_order_relaxed)) {
+        shuffler.Step();
+        mutator.New<Leaf>();
+      }
+    });
+  }
+  for (int i = 0; i < 30; ++i) heap.Collect();
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+  heap.CheckInvariants();
+}
+
+}  // namespace
+}  // namespace tricolor::runtime
