@@ -40,7 +40,7 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline Candidate* MarkWorker::LookUp(
   // zeroed before their address is here.
   const mheap::PageInfo info(page_info_[offset >> kPageShift].LoadAcquire());
   const auto class_byte = static_cast<uint32_t>(info.word() & 0xff);
-  const ClassRecord record = kClassRecords[class_byte];
+  const ClassRecord& record = kClassRecords[class_byte];
   const uint32_t in_span = (info.page_in_span() << kPageShift) +
                            static_cast<uint32_t>(offset % kPageSize);
   const uint32_t index = DivideByMagic(in_span, record.div_magic);
@@ -87,7 +87,7 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::ScanPointerBits(
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline void MarkWorker::ScanBitmapObject(
     MarkItem item) {
   const Addr slot = item.address();
-  const uint32_t size = item.record().slot_size;
+  const uint32_t size = item.record().slot_size();
   stats_.scanned_bytes += size;
   uint64_t bits = item.common_pointers();
   TRICOLOR_DCHECK(bits == 0 || bits == BitmapOf(slot, size / 8),

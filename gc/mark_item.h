@@ -31,14 +31,15 @@ namespace tricolor::gc {
 // has no slots: no address is in one of them.
 struct ClassRecord {
   uint32_t div_magic = 0;
-  uint16_t slot_size = 0;
-  uint16_t slots_and_kind = 0;
+  uint16_t size_and_kind = 0;  // sizes are multiples of 8
+  uint16_t slot_count = 0;
 
-  constexpr uint32_t slots() const { return slots_and_kind & 0x3fffu; }
-  constexpr uint32_t kind() const { return slots_and_kind >> 14; }
+  constexpr uint32_t slots() const { return slot_count; }
+  constexpr uint32_t slot_size() const { return size_and_kind & ~7u; }
+  constexpr uint32_t kind() const { return size_and_kind & 7u; }
 };
 static_assert(sizeof(ClassRecord) == 8);
-static_assert(mheap::kMaxSlots < 1 << 14 && mheap::kMaxSmallSize < 1 << 16);
+static_assert(mheap::kMaxSlots < 1 << 16 && mheap::kMaxSmallSize < 1 << 16);
 
 // By class byte: span class index + 1, as in PageInfo.
 inline constexpr std::array<ClassRecord, 256> kClassRecords = [] {
@@ -50,9 +51,8 @@ inline constexpr std::array<ClassRecord, 256> kClassRecords = [] {
     const auto kind = static_cast<unsigned>(span_class.kind());
     records[i + 1] = {
         .div_magic = mheap::kClassDivMagic[span_class.size_class()],
-        .slot_size = static_cast<uint16_t>(span_class.slot_size()),
-        .slots_and_kind =
-            static_cast<uint16_t>(span_class.slots() | kind << 14)};
+        .size_and_kind = static_cast<uint16_t>(span_class.slot_size() | kind),
+        .slot_count = static_cast<uint16_t>(span_class.slots())};
   }
   return records;
 }();
@@ -114,7 +114,7 @@ class Candidate {
   constexpr MarkItem item() const {
     const ClassRecord& the_record = record();
     const uint64_t slot =
-        span().value() + slot_ % kPageSize * the_record.slot_size;
+        span().value() + slot_ % kPageSize * the_record.slot_size();
     return MarkItem(slot | the_record.kind() | slot_ >> 48 << 48);
   }
 

@@ -255,6 +255,28 @@ void MarkWorker::TurnBlocks() {
   candidate_counts_[filled_block_] = 0;
 }
 
+// The items of newly marked objects, on their way to the stack, and what they
+// count for. Local, so that all of it stays in registers.
+class MarkWorker::NewItems {
+ public:
+  explicit NewItems(uint64_t* top) : top_(top) {}
+  void Add(const Candidate& candidate) {
+    const MarkItem item = candidate.item();
+    *top_ = item.word();
+    top_ += item.kind() != MarkItem::kNoScan;
+    ++objects_;
+    bytes_ += item.record().slot_size();
+  }
+  uint64_t* top() const { return top_; }
+  uint64_t objects() const { return objects_; }
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  uint64_t* top_;
+  uint64_t objects_ = 0;
+  uint64_t bytes_ = 0;
+};
+
 // Whether an object is new cannot be foretold, so there is no branch for it:
 // each candidate is written to the front of the block, and stays if it is.
 //
@@ -271,42 +293,62 @@ void MarkWorker::MarkBlock(uint32_t block) {
     unmarked +=
         (candidate.mark_word().LoadRelaxed() & candidate.mark_bit()) == 0;
   }
-  uint64_t* top = Reserve(unmarked);
+  NewItems items(Reserve(unmarked));
   if (parallel_) {
-    for (uint32_t i = 0; i < unmarked; ++i) {
-      top = MarkNew<true>(candidates[i], top);
-    }
+    MarkAmongOthers(candidates, unmarked, items);
   } else {
-    for (uint32_t i = 0; i < unmarked; ++i) {
-      top = MarkNew<false>(candidates[i], top);
-    }
+    MarkAlone(candidates, unmarked, items);
   }
-  work_.Commit(top);
+  stats_.marked_objects += items.objects();
+  stats_.marked_bytes += items.bytes();
+  work_.Commit(items.top());
 }
 
-// Of two workers that have both found the bit clear, or of two pointers to the
-// same object in one block, the old value decides which one counts and scans
-// the object. The first mark in a word brings the page mark.
-template <bool kParallel>
-inline uint64_t* MarkWorker::MarkNew(const Candidate& candidate,
-                                     uint64_t* top) {
-  mheap::MarkWord& word = candidate.mark_word();
-  const uint64_t bit = candidate.mark_bit();
-  const uint64_t seen = word.LoadRelaxed();
-  if constexpr (kParallel) {
-    if (ABSL_PREDICT_FALSE((word.FetchOrRelaxed(bit) & bit) != 0)) return top;
-  } else {
-    if (ABSL_PREDICT_FALSE((seen & bit) != 0)) return top;
-    word.StoreRelaxed(seen | bit);
+// A block may have two pointers to the same object, so the mark is looked at
+// again. The first mark in a word brings the page mark.
+inline void MarkWorker::MarkAlone(const Candidate* candidates, uint32_t count,
+                                  NewItems& items) {
+  for (uint32_t i = 0; i < count; ++i) {
+    const Candidate& candidate = candidates[i];
+    const uint64_t old = candidate.mark_word().LoadRelaxed();
+    if (ABSL_PREDICT_FALSE((old & candidate.mark_bit()) != 0)) continue;
+    candidate.mark_word().StoreRelaxed(old | candidate.mark_bit());
+    if (old == 0) SetPageMarkOf(candidate);
+    items.Add(candidate);
   }
-  if (seen == 0) {
-    cycle_.SetPageMark((candidate.span() - heap_base_).value() >> kPageShift);
+}
+
+// Of two workers that have both found the bit clear, the old value decides
+// which one counts and scans the object. Neighbors share one read-modify-write,
+// which costs as much as all the rest: the children of a node are often such.
+inline void MarkWorker::MarkAmongOthers(const Candidate* candidates,
+                                        uint32_t count, NewItems& items) {
+  for (uint32_t i = 0; i < count;) {
+    const Candidate& candidate = candidates[i];
+    mheap::MarkWord& word = candidate.mark_word();
+    if (word.LoadRelaxed() == 0) SetPageMarkOf(candidate);
+    if (i + 1 == count || &candidates[i + 1].mark_word() != &word) {
+      ++i;
+      // One bit: the processor has an instruction for it.
+      const uint64_t bit = candidate.mark_bit();
+      if (ABSL_PREDICT_TRUE((word.FetchOrRelaxed(bit) & bit) == 0)) {
+        items.Add(candidate);
+      }
+      continue;
+    }
+    uint32_t end = i;
+    uint64_t bits = 0;
+    for (; end < count && &candidates[end].mark_word() == &word; ++end) {
+      bits |= candidates[end].mark_bit();
+    }
+    uint64_t fresh = bits & ~word.FetchOrRelaxed(bits);
+    for (; i < end; ++i) {
+      const uint64_t bit = candidates[i].mark_bit();
+      if (ABSL_PREDICT_FALSE((fresh & bit) == 0)) continue;
+      fresh &= ~bit;
+      items.Add(candidates[i]);
+    }
   }
-  ++stats_.marked_objects;
-  stats_.marked_bytes += candidate.record().slot_size;
-  const MarkItem item = candidate.item();
-  *top = item.word();
-  return top + (item.kind() != MarkItem::kNoScan);
 }
 
 // An exact pointer that is in no slot of a small span: a large object, or

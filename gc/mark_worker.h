@@ -75,6 +75,8 @@ class MarkWorker final : public PointerVisitor {
   // 64-page words of the heap that are claimed at once for a rescan.
   static constexpr uint64_t kRescanStep = 16;
 
+  class NewItems;
+
   // ---- The cycle: mark_worker.cc.
   void BeginCycle();
   // A round: until no worker has work. Without items then.
@@ -107,12 +109,17 @@ class MarkWorker final : public PointerVisitor {
     return field_count_ + candidate_counts_[0] + candidate_counts_[1] != 0;
   }
   void MarkBlock(uint32_t block);
-  template <bool kParallel>
-  uint64_t* MarkNew(const Candidate& candidate, uint64_t* top);
+  void MarkAlone(const Candidate* candidates, uint32_t count, NewItems& items);
+  void MarkAmongOthers(const Candidate* candidates, uint32_t count,
+                       NewItems& items);
   void MarkLarge(mheap::MSpan& span);
   uint64_t* Reserve(uint64_t count);
   uint64_t* ReserveSlow(uint64_t count);
   void Push(MarkItem item);
+  // Of the span's first page.
+  void SetPageMarkOf(const Candidate& candidate) {
+    cycle_.SetPageMark((candidate.span() - heap_base_).value() >> kPageShift);
+  }
   void CheckExactPointer(uint64_t pointer, const uint64_t* field) const;
   [[noreturn]] void BadPointer(uint64_t pointer, const uint64_t* field,
                                const char* fault) const;

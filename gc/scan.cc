@@ -55,7 +55,7 @@ void MarkWorker::ScanHeaderObject(MarkItem item) {
   const TypeInfo* type =
       slot.as<const Atomic<const TypeInfo*>>()->LoadAcquire();
   if (type == nullptr) return;
-  const uint64_t size = item.record().slot_size;
+  const uint64_t size = item.record().slot_size();
   stats_.scanned_bytes += size;
   const uint64_t offset =
       std::max<uint64_t>(mheap::kTypeHeaderBytes, type->align);
