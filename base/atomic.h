@@ -33,6 +33,9 @@ class Atomic {
   void StoreRelease(T v) { value_.store(v, std::memory_order_release); }
   void StoreSeqCst(T v) { value_.store(v, std::memory_order_seq_cst); }
 
+  T ExchangeRelaxed(T v) {
+    return value_.exchange(v, std::memory_order_relaxed);
+  }
   T ExchangeAcquire(T v) {
     return value_.exchange(v, std::memory_order_acquire);
   }

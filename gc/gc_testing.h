@@ -171,7 +171,7 @@ class TestRoots final : public RootSource {
 };
 
 inline MarkStats RunCycle(Marker& marker, RootSource& roots, int workers) {
-  marker.BeginCycle(roots, workers);
+  marker.BeginCycle(roots, {.workers = workers});
   std::vector<std::thread> threads;
   for (int i = 1; i < workers; ++i) {
     threads.emplace_back([&marker, i] { marker.RunWorker(i); });

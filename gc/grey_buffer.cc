@@ -76,8 +76,8 @@ void GreyBuffer::MarkUnscanned(uint64_t word) {
   if (span == nullptr) return;
   const uint32_t index = span->IndexOf(a);
   if (span->IsFree(index) || !span->SetMarked(index)) return;
-  cycle_.marked_unscanned.FetchAddRelaxed(1);
-  cycle_.marked_unscanned_bytes.FetchAddRelaxed(span->slot_size());
+  cycle_.others_marked.FetchAddRelaxed(1);
+  cycle_.others_marked_bytes.FetchAddRelaxed(span->slot_size());
   cycle_.SetPageMark((span->base() - cycle_.heap.base()).value() >> kPageShift);
   // Release, pairs with the acquire of who decides that marking is over.
   cycle_.overflowed.StoreRelease(true);

@@ -28,6 +28,34 @@ void LocalWork::End() {
   second_ = nullptr;
 }
 
+bool LocalWork::Attach() {
+  WorkBuf* first = bufs_.GetEmpty();
+  if (first == nullptr) return false;
+  second_ = bufs_.GetEmpty();
+  if (second_ == nullptr) {
+    bufs_.PutEmpty(first);
+    return false;
+  }
+  SetFirst(first);
+  return true;
+}
+
+void LocalWork::Detach() {
+  StoreCount();
+  PublishOrPutBack(first_);
+  PublishOrPutBack(second_);
+  first_ = nullptr;
+  second_ = nullptr;
+}
+
+void LocalWork::PublishOrPutBack(WorkBuf* buf) {
+  if (buf->count == 0) {
+    bufs_.PutEmpty(buf);
+  } else {
+    Publish(buf);
+  }
+}
+
 void LocalWork::Swap() {
   StoreCount();
   WorkBuf* old = first_;
@@ -57,6 +85,18 @@ bool LocalWork::MakeRoom(uint64_t count) {
 void LocalWork::DropSome() {
   second_->count = 0;
   Swap();
+}
+
+void LocalWork::ShareAll() {
+  for (int i = 0; i < 2; ++i) {
+    Swap();
+    if (top_ == first_->items) continue;
+    WorkBuf* fresh = bufs_.GetEmpty();
+    if (fresh == nullptr) return;
+    StoreCount();
+    Publish(first_);
+    SetFirst(fresh);
+  }
 }
 
 void LocalWork::Share() {

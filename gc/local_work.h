@@ -36,6 +36,11 @@ class LocalWork {
   void Begin();
   void End();
 
+  // Around an assist, in the place of Begin and End: takes two buffers (false
+  // when they cannot be had), and publishes what is in them in the end.
+  [[nodiscard]] bool Attach();
+  void Detach();
+
   bool empty() const { return top_ == first_->items && second_->count == 0; }
 
   // Room for `count` <= kMaxReserve items, or null: see MakeRoom. Items that
@@ -62,6 +67,8 @@ class LocalWork {
 
   // Publishes a part of the items, the older ones, if there are enough.
   void Share();
+  // Publishes all items, as far as there are empty buffers for it.
+  void ShareAll();
   // When empty: takes a buffer that somebody has published. One of words is
   // not pushed here, but returned in *words for the caller to deal with.
   bool TryTakeShared(WorkBuf** words);
@@ -82,6 +89,7 @@ class LocalWork {
   }
   void Swap();
   void Publish(WorkBuf* buf);
+  void PublishOrPutBack(WorkBuf* buf);
 
   WorkBufs& bufs_;
   IdleWorkers& idle_;

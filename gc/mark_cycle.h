@@ -37,6 +37,20 @@ class RootSource {
   ~RootSource() = default;
 };
 
+// Who watches over the workers of a cycle. runtime implements it: pacing.
+class MarkMonitor {
+ public:
+  // By worker `index`, now and then: it has scanned `bytes` more. False when it
+  // is to rest: it then hands on what it has, and calls Rest until that is true
+  // or others wait with nothing to do.
+  virtual bool Worked(int index, uint64_t bytes) = 0;
+  // Waits for a short while; whether the worker may go on.
+  virtual bool Rest(int index) = 0;
+
+ protected:
+  ~MarkMonitor() = default;
+};
+
 struct MarkStats {
   uint64_t marked_bytes = 0;  // of slots: the live heap
   uint64_t marked_objects = 0;
@@ -83,6 +97,7 @@ struct MarkCycle {
   WorkBufs bufs;
   IdleWorkers idle;
   RootSource* roots = nullptr;
+  MarkMonitor* monitor = nullptr;  // or null
   // Others set marks, too (workers, or threads that allocate while a cycle
   // marks): they are set by read-modify-write.
   bool parallel = false;
@@ -93,9 +108,13 @@ struct MarkCycle {
   // release; the last idle worker takes the flag with acquire before it lets
   // the heap be rescanned, and so the rescan finds the mark.
   Atomic<bool> overflowed;
-  // Objects that a GreyBuffer marked without a worker, and their bytes.
-  Atomic<uint64_t> marked_unscanned;
-  Atomic<uint64_t> marked_unscanned_bytes;
+  // Threads in an assist have found nothing to scan: workers are to share.
+  Atomic<bool> assists_starve;
+  // What others than the cycle's workers have done: objects marked, by
+  // GreyBuffers and assists, their bytes, and bytes scanned.
+  Atomic<uint64_t> others_marked;
+  Atomic<uint64_t> others_marked_bytes;
+  Atomic<uint64_t> others_scanned;
 
   // The page mark of a span's first page.
   void SetPageMark(uint64_t page) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "absl/base/attributes.h"
 #include "tricolor/base/atomic.h"
@@ -27,19 +28,70 @@ MarkWorker::MarkWorker(MarkCycle& cycle)
 
 // ---- The cycle.
 
-void MarkWorker::Run() {
+void MarkWorker::Run(int index) {
+  index_ = index;
   heap_bytes_ = cycle_.heap.grown().value();
   parallel_ = cycle_.parallel;
+  check_at_ = stats_.scanned_bytes + kReportInterval;
   do {
     RunRootJobs();
     Drain();
     RunRescanJobs();
+    Report();
   } while (AwaitWork());
 }
 
 void MarkWorker::BeginCycle() {
   stats_ = MarkStats();
+  reported_ = 0;
   work_.Begin();
+}
+
+uint64_t MarkWorker::Assist(uint64_t bytes) {
+  if (!cycle_.bufs.HasFull() || !work_.Attach()) return 0;
+  stats_ = MarkStats();
+  assisting_ = true;
+  check_at_ = bytes;
+  heap_bytes_ = cycle_.heap.grown().value();
+  parallel_ = true;
+  WorkBuf* words = nullptr;
+  while (stats_.scanned_bytes < bytes && work_.TryTakeShared(&words)) {
+    if (words != nullptr) MarkWords(*std::exchange(words, nullptr));
+    DrainLocal();
+  }
+  // The objects that candidates lead to are found, and handed on with the rest.
+  TurnBlocks();
+  TurnBlocks();
+  work_.Detach();
+  cycle_.others_marked.FetchAddRelaxed(stats_.marked_objects);
+  cycle_.others_marked_bytes.FetchAddRelaxed(stats_.marked_bytes);
+  cycle_.others_scanned.FetchAddRelaxed(stats_.scanned_bytes);
+  return stats_.scanned_bytes;
+}
+
+void MarkWorker::Report() {
+  const uint64_t bytes = stats_.scanned_bytes - reported_;
+  reported_ = stats_.scanned_bytes;
+  check_at_ = reported_ + kReportInterval;
+  if (cycle_.monitor == nullptr || cycle_.monitor->Worked(index_, bytes)) {
+    return;
+  }
+  work_.ShareAll();
+  while (!cycle_.monitor->Rest(index_)) {
+    // They may be waiting for this worker to have nothing to do either.
+    if (cycle_.idle.any() && !cycle_.bufs.HasFull()) return;
+  }
+}
+
+bool MarkWorker::CheckIn() {
+  if ((cycle_.idle.any() || cycle_.assists_starve.LoadRelaxed()) &&
+      !cycle_.bufs.HasFull()) {
+    work_.Share();
+  }
+  if (ABSL_PREDICT_TRUE(stats_.scanned_bytes < check_at_)) return true;
+  if (assisting_) return false;
+  Report();
+  return true;
 }
 
 void MarkWorker::RunRootJobs() {
@@ -183,9 +235,10 @@ void MarkWorker::DrainLocal() {
     ScanItem(objects_[head++ % kObjectRing]);
     if (parallel_ && --until_share == 0) {
       until_share = kShareInterval;
-      if (cycle_.idle.any() && !cycle_.bufs.HasFull()) work_.Share();
+      if (ABSL_PREDICT_FALSE(!CheckIn())) break;
     }
   }
+  while (head != tail) Push(objects_[head++ % kObjectRing]);
 }
 
 // ---- Marking.

@@ -72,6 +72,8 @@ class MarkWorker final : public PointerVisitor {
   static constexpr uint32_t kLowRing = 4;
   // Objects scanned between two looks at whether others are idle.
   static constexpr uint32_t kShareInterval = 32;
+  // Bytes scanned between two reports to the monitor.
+  static constexpr uint64_t kReportInterval = 32 << 10;
   // 64-page words of the heap that are claimed at once for a rescan.
   static constexpr uint64_t kRescanStep = 16;
 
@@ -79,8 +81,11 @@ class MarkWorker final : public PointerVisitor {
 
   // ---- The cycle: mark_worker.cc.
   void BeginCycle();
-  // A round: until no worker has work. Without items then.
-  void Run();
+  // A round, as worker `index`: until no worker has work. Without items then.
+  void Run(int index);
+  // Scans about `bytes` of what others have published: an assist. Returns how
+  // many it has scanned; 0 when it has found nothing.
+  uint64_t Assist(uint64_t bytes);
   void EndCycle() { work_.End(); }
   void RunRootJobs();
   void RunRescanJobs();
@@ -92,7 +97,11 @@ class MarkWorker final : public PointerVisitor {
   void Drain();
   // What a GreyBuffer has published; `words` is empty afterwards.
   void MarkWords(WorkBuf& words);
+  // Until there are no local items, or an assist has scanned its share.
   void DrainLocal();
+  // Between two objects: whether DrainLocal is to go on.
+  bool CheckIn();
+  void Report();
   void ScanItem(MarkItem item);
 
   // ---- Marking: mark-inl.h and mark_worker.cc.
@@ -157,6 +166,12 @@ class MarkWorker final : public PointerVisitor {
   MarkItem objects_[kObjectRing] = {};
 
   MarkStats stats_;
+  int index_ = 0;  // of a cycle's worker
+  bool assisting_ = false;
+  // Of stats_.scanned_bytes: what the monitor knows of; at which an assist
+  // ends, or the next report is due.
+  uint64_t reported_ = 0;
+  uint64_t check_at_ = 0;
   // For reports: what Visit and the like are called for; null: a root.
   Addr source_;
   LocalWork work_;

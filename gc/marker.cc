@@ -56,21 +56,25 @@ int Marker::MakeWorkers(int count) {
   return count;
 }
 
-void Marker::BeginCycle(RootSource& roots, int workers, bool concurrent) {
-  TRICOLOR_CHECK(workers_ == 0 && workers >= 1 && workers <= max_workers_,
-                 "mark cycle of %d workers begins (most: %d, running: %d)",
-                 workers, max_workers_, workers_);
-  workers_ = MakeWorkers(workers);
+void Marker::BeginCycle(RootSource& roots, const CycleOptions& options) {
+  TRICOLOR_CHECK(
+      workers_ == 0 && options.workers >= 1 && options.workers <= max_workers_,
+      "mark cycle of %d workers begins (most: %d, running: %d)",
+      options.workers, max_workers_, workers_);
+  workers_ = MakeWorkers(options.workers);
   for (int i = 0; i < workers_; ++i) slots_[i].worker->BeginCycle();
   cycle_.heap.ClearPageMarks();
   cycle_.bufs.BeginCycle();
-  cycle_.parallel = workers_ > 1 || concurrent;
+  cycle_.parallel = workers_ > 1 || options.concurrent;
   cycle_.roots = &roots;
+  cycle_.monitor = options.monitor;
   cycle_.root_jobs.Reset(roots.PrepareRoots());
   cycle_.rescan_words.Reset(0);
   cycle_.overflowed.StoreRelaxed(false);
-  cycle_.marked_unscanned.StoreRelaxed(0);
-  cycle_.marked_unscanned_bytes.StoreRelaxed(0);
+  cycle_.assists_starve.StoreRelaxed(false);
+  cycle_.others_marked.StoreRelaxed(0);
+  cycle_.others_marked_bytes.StoreRelaxed(0);
+  cycle_.others_scanned.StoreRelaxed(0);
   ExpectWorkers();
 }
 
@@ -102,9 +106,13 @@ void Marker::RunWorker(int index) {
       "mark worker %d runs in state %u; expected: %u", index,
       static_cast<unsigned>(expected),
       static_cast<unsigned>(WorkerState::kExpected));
-  slot.worker->Run();
+  slot.worker->Run(index);
   // Release, pairs with EndCycle.
   slot.state.StoreRelease(WorkerState::kReturned);
+}
+
+uint64_t Marker::Assist(MarkWorker& worker, uint64_t bytes) {
+  return worker.Assist(bytes);
 }
 
 void Marker::CheckReturned() const {
@@ -128,8 +136,9 @@ MarkStats Marker::EndCycle() {
     slots_[i].worker->EndCycle();
     sum += slots_[i].worker->stats_;
   }
-  sum.marked_objects += cycle_.marked_unscanned.LoadRelaxed();
-  sum.marked_bytes += cycle_.marked_unscanned_bytes.LoadRelaxed();
+  sum.marked_objects += cycle_.others_marked.LoadRelaxed();
+  sum.marked_bytes += cycle_.others_marked_bytes.LoadRelaxed();
+  sum.scanned_bytes += cycle_.others_scanned.LoadRelaxed();
   workers_ = 0;
   cycle_.roots = nullptr;
   cycle_.bufs.EndCycle();

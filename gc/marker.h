@@ -37,14 +37,27 @@ class Marker {
   Marker(const Marker&) = delete;
   Marker& operator=(const Marker&) = delete;
 
-  // World stopped; every span swept, mark-bit epochs rotated. `workers` <=
-  // max_workers threads will call RunWorker. `concurrent`: the world will run
-  // during the rounds.
-  void BeginCycle(RootSource& roots, int workers, bool concurrent = false);
+  struct CycleOptions {
+    int workers = 1;  // threads that will call RunWorker; <= max_workers
+    bool concurrent = false;         // the world will run during the rounds
+    MarkMonitor* monitor = nullptr;  // of the workers; or null
+  };
+
+  // World stopped; every span swept, mark-bit epochs rotated.
+  void BeginCycle(RootSource& roots, const CycleOptions& options);
   // Marks until nothing is left to do anywhere: returns when all `workers`
   // workers have found no more work. `index` in [0, workers), each once.
   // A worker beyond the first for which there is no memory returns at once.
   void RunWorker(int index);
+  // A mutator's help while a concurrent cycle marks: scans about `bytes` of
+  // what others have published, and returns how many it has scanned; 0: found
+  // nothing. `worker` is its thread's own, made of cycle(); no safepoint
+  // meanwhile.
+  uint64_t Assist(MarkWorker& worker, uint64_t bytes);
+  // Whether workers are to publish more of what they have, for assists.
+  void SetAssistsStarve(bool starve) {
+    cycle_.assists_starve.StoreRelaxed(starve);
+  }
   // Between rounds: whether something is left to mark. If false, and every
   // GreyBuffer has been published before, and nobody has added to one since,
   // all that is reachable is marked.
@@ -61,7 +74,7 @@ class Marker {
   bool FreeWorkBufSpans(mheap::ProcessorCache& processor);
 
   const WorkBufs& work_bufs() const { return cycle_.bufs; }
-  // For GreyBuffer.
+  // For GreyBuffer, and workers of assists.
   MarkCycle& cycle() { return cycle_; }
   // No cycle runs. Fatal when an invariant is broken.
   void CheckInvariants() const;

@@ -400,10 +400,10 @@ TEST_P(MarkerDeathTest, CallsOutOfOrderAreFatal) {
   TestRoots roots;
   EXPECT_DEATH(marker_.RunWorker(0), "mark worker 0 of 4 runs in a cycle of 0");
   EXPECT_DEATH((void)marker_.EndCycle(), "has not begun");
-  EXPECT_DEATH(marker_.BeginCycle(roots, 5), "cycle of 5 workers");
-  EXPECT_DEATH(marker_.BeginCycle(roots, 0), "cycle of 0 workers");
-  marker_.BeginCycle(roots, 1);
-  EXPECT_DEATH(marker_.BeginCycle(roots, 1), "running: 1");
+  EXPECT_DEATH(marker_.BeginCycle(roots, {.workers = 5}), "cycle of 5 workers");
+  EXPECT_DEATH(marker_.BeginCycle(roots, {.workers = 0}), "cycle of 0 workers");
+  marker_.BeginCycle(roots, {.workers = 1});
+  EXPECT_DEATH(marker_.BeginCycle(roots, {.workers = 1}), "running: 1");
   EXPECT_DEATH((void)marker_.EndCycle(), "worker 0 in state 1");
   marker_.RunWorker(0);
   EXPECT_DEATH(marker_.RunWorker(0), "worker 0 runs in state 3");

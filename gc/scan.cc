@@ -1,9 +1,10 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// The part of MarkWorker that finds the pointers in objects. A mutator may write
-// fields at the same time, by release stores (Ptr); they are read by acquire
-// word loads, so that who finds an object finds its zeroed memory and its mark.
+// The part of MarkWorker that finds the pointers in objects. A mutator may
+// write fields at the same time, by release stores (Ptr); they are read by
+// acquire word loads, so that who finds an object finds its zeroed memory and
+// its mark.
 
 #include <algorithm>
 #include <bit>

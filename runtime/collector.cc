@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
-#include <thread>
 
+#include "tricolor/base/saturating.h"
 #include "tricolor/base/units.h"
 #include "tricolor/runtime/mark_verifier.h"
 #include "tricolor/runtime/service_thread.h"
@@ -21,8 +21,6 @@ constexpr uint64_t kSweepMargin = 1 << 20;
 // What is worth another worker, in live bytes.
 constexpr uint64_t kBytesPerWorker = 4 << 20;
 
-uint64_t Cpus() { return std::max(1U, std::thread::hardware_concurrency()); }
-
 void PrintLine(const std::string& text) {
   std::fputs((text + "\n").c_str(), stderr);
 }
@@ -34,6 +32,10 @@ Collector::Collector(const CollectorParts& parts,
     : parts_(parts),
       options_(options),
       made_at_(SteadyNanoseconds()),
+      limiter_(made_at_, options.processors),
+      assists_(parts.pacer, limiter_, parts.marker),
+      pace_(parts.pacer, limiter_, assists_, parts.world, options.processors,
+            options.workers),
       crew_(parts.marker, options.workers),
       scavenge_log_(parts.heap),
       scavenger_(parts.heap,
@@ -41,6 +43,7 @@ Collector::Collector(const CollectorParts& parts,
       background_(parts.heap, parts.sweeper, parts.marker, *this) {
   parts_.heap.AttachProcessor(processor_);
   MutexLock lock(mutex_);
+  last_cycle_ = made_at_;
   SetScavengeGoals();
 }
 
@@ -106,10 +109,11 @@ void Collector::CollectIfDue() {
     if (parts_.pacer.due()) RunCycle(/*forced=*/false);
     return;
   }
-  if (!parts_.pacer.overdue()) return;
+  // From the time that a cycle marks, who allocates pays for it: see Assist.
+  if (parts_.pacer.heap_live() < parts_.pacer.goal()) return;
   ThreadNativeScope native;
   MutexLock lock(mutex_);
-  while (turn_taken_ || driver_wanted_) turn_ended_.Wait(mutex_);
+  while (driver_wanted_ && !parts_.pacer.marking()) turn_ended_.Wait(mutex_);
 }
 
 // ---- The collector's own thread.
@@ -132,22 +136,40 @@ void Collector::RunDriver(void* self) {
 }
 
 void Collector::DriverLoop() {
-  for (;;) {
-    {
-      MutexLock lock(mutex_);
-      while (!driver_ending_ && (!driver_wanted_ || turn_taken_)) {
-        (driver_wanted_ ? turn_ended_ : driver_wakes_).Wait(mutex_);
-      }
-      if (driver_ending_) return;
-      turn_taken_ = true;
-    }
-    if (parts_.pacer.due()) RunCycle(/*forced=*/false);
+  while (AwaitCycle()) {
+    RunCycle(/*forced=*/false);
     MutexLock lock(mutex_);
     // What became due meanwhile asks again at the next slow allocation.
     driver_wanted_ = false;
     turn_taken_ = false;
     turn_ended_.SignalAll();
   }
+}
+
+bool Collector::AwaitCycle() {
+  const uint64_t silence = options_.longest_silence_ns;
+  MutexLock lock(mutex_);
+  while (!driver_ending_) {
+    const bool silent =
+        silence != 0 && SteadyNanoseconds() - last_cycle_ >= silence;
+    if ((driver_wanted_ || silent) && !turn_taken_) {
+      // Another cycle may have run since the driver was asked for.
+      if (silent || parts_.pacer.due()) {
+        turn_taken_ = true;
+        return true;
+      }
+      driver_wanted_ = false;
+      turn_ended_.SignalAll();
+    } else if (turn_taken_) {
+      turn_ended_.Wait(mutex_);
+    } else if (silence == 0) {
+      driver_wakes_.Wait(mutex_);
+    } else {
+      driver_wakes_.WaitFor(mutex_, static_cast<int64_t>(last_cycle_ + silence -
+                                                         SteadyNanoseconds()));
+    }
+  }
+  return false;
 }
 
 // ---- The cycle.
@@ -182,18 +204,25 @@ void Collector::RunCycle(bool forced) {
   if (options_.concurrent) {
     parts_.world.Start();
     record.first_stop = SteadyNanoseconds() - requested;
+    {
+      MutexLock lock(mutex_);
+      turn_ended_.SignalAll();  // for those who wait for marking to begin
+    }
     others_cpu = MarkBesideProgram(record.workers);
     requested = SteadyNanoseconds();
     parts_.world.Stop();
   }
   others_cpu += FinishMark(&record);
-  StartSweep(&record);
   const uint64_t cpu = ThreadCpuNanoseconds() - cpu_before + others_cpu;
+  StartSweep(&record, cpu);
   parts_.world.Start();
   record.stop = SteadyNanoseconds() - requested;
 
+  assists_.MarkingDone();
   {
     MutexLock lock(mutex_);
+    last_cycle_ = SteadyNanoseconds();
+    turn_ended_.SignalAll();
     last_in_use_ = in_use_;
     // A cycle that was asked for may have run far below its goal.
     last_goal_ = std::min(goal_before, ByteCount(record.heap_at_stop));
@@ -202,6 +231,7 @@ void Collector::RunCycle(bool forced) {
   if (options_.background_sweep) background_.Wake();
   Account(&record, cpu);
   if (options_.trace) PrintLine(FormatCycle(record));
+  if (options_.trace_pace) PrintLine(FormatPace(record));
   if (options_.trace_scavenging) scavenge_log_.Print(/*forced=*/false);
 }
 
@@ -210,6 +240,7 @@ void Collector::Refuse(const CycleRecord& record) {
   {
     MutexLock lock(mutex_);
     ++stats_.num_gc_refused;
+    last_cycle_ = SteadyNanoseconds();
   }
   if (!options_.trace) return;
   PrintLine(FormatRefusal(SteadyNanoseconds() - made_at_,
@@ -217,12 +248,14 @@ void Collector::Refuse(const CycleRecord& record) {
 }
 
 // As much is live as after the last cycle or, when there was none yet, perhaps
-// half of what there is.
+// half of what there is. With the world stopped, all processors are free.
 int Collector::WorkersFor(uint64_t heap_live, int present) const {
   if (!options_.adapt_workers) return present;
   const uint64_t live = std::max(last_marked_, heap_live / 2);
   const uint64_t worth = 1 + live / kBytesPerWorker;
-  return static_cast<int>(std::min(worth, static_cast<uint64_t>(present)));
+  const int useful = options_.concurrent ? pace_.Workers() : present;
+  return static_cast<int>(
+      std::min(worth, static_cast<uint64_t>(std::min(useful, present))));
 }
 
 // Afterwards every span is swept, the cycle's sweep has its mark bits, and no
@@ -237,8 +270,16 @@ bool Collector::SweepRest() {
 }
 
 void Collector::BeginMark(CycleRecord* record) {
-  parts_.marker.BeginCycle(parts_.root_set, record->workers,
-                           options_.concurrent);
+  const uint64_t now = SteadyNanoseconds();
+  const gc::MarkWorkers share =
+      parts_.pacer.StartCycle({.now = now,
+                               .processors = options_.processors,
+                               .stack_bytes = parts_.world.StackBytes()});
+  pace_.Begin(share, now);
+  parts_.marker.BeginCycle(parts_.root_set, {.workers = record->workers,
+                                             .concurrent = options_.concurrent,
+                                             .monitor = &pace_});
+  if (!options_.concurrent) pace_.Hurry();
   parts_.roots.BeginMarking();
   parts_.world.BeginMarking();
   // Ranges have no barrier: what is in them now must be marked even if it is
@@ -267,6 +308,7 @@ bool Collector::ShadeBesideProgram() {
 
 uint64_t Collector::FinishMark(CycleRecord* record) {
   uint64_t others_cpu = 0;
+  pace_.Hurry();
   parts_.world.ShadeAllStopped();
   {
     MutexLock roots_stay(parts_.roots.mutex());
@@ -282,6 +324,10 @@ uint64_t Collector::FinishMark(CycleRecord* record) {
   record->mark = parts_.marker.EndCycle();
   record->mark.root_words += parts_.world.stack_words() + record->range_words;
   last_marked_ = record->mark.marked_bytes + record->allocated;
+  parts_.pacer.AddWork(gc::ScanWork::kStacks,
+                       parts_.world.stack_words() * sizeof(uint64_t));
+  parts_.pacer.AddWork(gc::ScanWork::kGlobals,
+                       record->range_words * sizeof(uint64_t));
   return others_cpu;
 }
 
@@ -301,7 +347,7 @@ void Collector::CheckMarks() {
   verifier.Verify();
 }
 
-void Collector::StartSweep(CycleRecord* record) {
+void Collector::StartSweep(CycleRecord* record, uint64_t cpu_ns) {
   parts_.sweeper.StartPhase();
   parts_.world.RequestFlush();
   parts_.heap.NextScavengeGeneration();
@@ -310,12 +356,17 @@ void Collector::StartSweep(CycleRecord* record) {
   const auto work_bufs = static_cast<uint64_t>(stats.manual_span_bytes);
   const ByteCount in_spans(static_cast<uint64_t>(stats.heap_span_bytes));
   in_use_ = in_spans + ByteCount(work_bufs);
-  const uint64_t overhead =
-      parts_.heap.metadata().bytes_from_os().value() + work_bufs;
-  parts_.pacer.CycleDone(last_marked_,
-                         record->mark.root_words * sizeof(uint64_t), overhead);
+  const uint64_t now = SteadyNanoseconds();
+  const uint64_t idle = pace_.End(cpu_ns, now);
+  record->pace = parts_.pacer.EndCycle(
+      {.now = now,
+       .background_time = cpu_ns - idle,
+       .assist_time = assists_.TakeTime(),
+       .idle_time = idle,
+       .marked = last_marked_,
+       .overhead = parts_.heap.metadata().bytes_from_os().value() + work_bufs});
   record->goal = parts_.pacer.goal();
-  const uint64_t distance = parts_.pacer.trigger() - last_marked_;
+  const uint64_t distance = SaturatingSub(parts_.pacer.trigger(), last_marked_);
   parts_.sweeper.SetPace(
       ByteCount(distance > 2 * kSweepMargin ? distance - kSweepMargin
                                             : distance / 2),
@@ -325,6 +376,7 @@ void Collector::StartSweep(CycleRecord* record) {
 void Collector::SweepEverything() {
   parts_.world.FinishFlush();
   parts_.sweeper.SweepAll(processor_);
+  parts_.pacer.SweepDone();
   while (parts_.marker.FreeWorkBufSpans(processor_)) {
   }
   parts_.heap.FlushPageCache(processor_);
@@ -402,7 +454,8 @@ void Collector::Account(CycleRecord* record, uint64_t cpu) {
   record->number = s.num_gc;
   record->since_start = SteadyNanoseconds() - made_at_;
   record->total_cpu = s.gc_cpu_ns;
-  record->machine_time = record->since_start * Cpus();
+  record->machine_time =
+      record->since_start * static_cast<uint64_t>(options_.processors);
 }
 
 void Collector::ReadStats(MemStats* stats) const {

@@ -29,15 +29,18 @@
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/mutex.h"
 #include "tricolor/base/units.h"
+#include "tricolor/gc/cpu_limiter.h"
+#include "tricolor/gc/gc_pacer.h"
 #include "tricolor/gc/marker.h"
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/processor_cache.h"
+#include "tricolor/runtime/assists.h"
 #include "tricolor/runtime/background_scavenger.h"
 #include "tricolor/runtime/background_sweeper.h"
 #include "tricolor/runtime/gc_log.h"
 #include "tricolor/runtime/mark_crew.h"
+#include "tricolor/runtime/mark_pace.h"
 #include "tricolor/runtime/mem_stats.h"
-#include "tricolor/runtime/pacer.h"
 #include "tricolor/runtime/root_set.h"
 #include "tricolor/runtime/root_table.h"
 #include "tricolor/runtime/scavenge_log.h"
@@ -55,11 +58,14 @@ struct CollectorParts {
   World& world;
   RootTable& roots;
   RootSet& root_set;
-  Pacer& pacer;
+  gc::GcPacer& pacer;
 };
 
 struct CollectorOptions {
-  int workers = 1;  // at most
+  int workers = 1;     // at most
+  int processors = 1;  // that the process may use
+  // No collection for so long: one is due. 0: never.
+  uint64_t longest_silence_ns = 0;
   // Whether a small heap is marked by fewer: waking a thread takes about as
   // long as marking a megabyte.
   bool adapt_workers = false;
@@ -70,6 +76,7 @@ struct CollectorOptions {
   // Whether a second marker checks the first.
   bool check_marks = false;
   bool trace = false;
+  bool trace_pace = false;
   bool trace_scavenging = false;
 };
 
@@ -84,9 +91,11 @@ class Collector final : private BackgroundSweeper::Listener {
   // Runs, or shares with others, a whole cycle that begins after the call, and
   // its sweep. A cycle that the OS gives no memory for does not take place.
   void Collect();
-  // Has a cycle run if one is due. When the heap has outgrown its goal by much,
-  // waits for the cycle that runs.
+  // Has a cycle run if one is due. When the heap has reached its goal, and
+  // marking not begun yet, waits for that.
   void CollectIfDue();
+  // While a cycle marks, for a mutator in debt: see Assists.
+  void Assist(MutatorContext& context) { assists_.Pay(context); }
 
   // While it lives no cycle runs. On a native thread.
   class Turn {
@@ -120,9 +129,13 @@ class Collector final : private BackgroundSweeper::Listener {
 
  private:
   // BackgroundSweeper::Listener.
-  void SweptInBackground() override { ReturnMemory(); }
+  void SweptInBackground() override {
+    parts_.pacer.SweepDone();
+    ReturnMemory();
+  }
 
-  // How many workers the heap is worth, of those that there are.
+  // How many workers the heap is worth, and the program leaves processors for,
+  // of those that there are.
   int WorkersFor(uint64_t heap_live, int present) const;
   void BeginTurn();
   void EndTurn();
@@ -143,11 +156,14 @@ class Collector final : private BackgroundSweeper::Listener {
   // A handshake in which mutators and roots hand over what they have for the
   // markers. Whether there is work.
   bool ShadeBesideProgram();
-  void StartSweep(CycleRecord* record)
+  // `cpu_ns`: that the cycle has used so far.
+  void StartSweep(CycleRecord* record, uint64_t cpu_ns)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
   // The collector's own thread.
   static void RunDriver(void* self);
   void DriverLoop();
+  // Waits for the next cycle; false when the driver is to end.
+  bool AwaitCycle() ABSL_LOCKS_EXCLUDED(mutex_);
   // False when the system has no thread for it.
   bool WakeDriver() ABSL_LOCKS_EXCLUDED(mutex_);
   void SweepEverything();
@@ -166,6 +182,9 @@ class Collector final : private BackgroundSweeper::Listener {
   mheap::ProcessorCache processor_;
   uint64_t last_marked_ = 0;  // bytes
   ByteCount in_use_;          // in spans, at the end of marking
+  gc::CpuLimiter limiter_;
+  Assists assists_;
+  MarkPace pace_;
   MarkCrew crew_;
   ScavengeLog scavenge_log_;
   BackgroundScavenger scavenger_;
@@ -180,6 +199,8 @@ class Collector final : private BackgroundSweeper::Listener {
   bool driver_refused_ ABSL_GUARDED_BY(mutex_) = false;
   bool driver_ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool turn_taken_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t last_cycle_ ABSL_GUARDED_BY(mutex_) = 0;
+
   uint64_t full_started_ ABSL_GUARDED_BY(mutex_) = 0;  // forced cycles
   uint64_t full_done_ ABSL_GUARDED_BY(mutex_) = 0;
   // At the last cycle: memory in spans, and the goal that it was due at.

@@ -19,6 +19,7 @@ constexpr Switch kSwitches[] = {
     {"scavtrace", &DebugSettings::scavtrace},
     {"checkcleanups", &DebugSettings::checkcleanups},
     {"gccheckmark", &DebugSettings::gccheckmark},
+    {"gcpacertrace", &DebugSettings::gcpacertrace},
     {"gcstoptheworld", &DebugSettings::gcstoptheworld},
 };
 
@@ -48,6 +49,7 @@ DebugSettings ParseDebugSettings(std::string_view text) {
     std::fprintf(stderr,
                  "tricolor: TRICOLOR_DEBUG: \"%.*s\" is ignored (known: "
                  "gctrace, scavtrace, checkcleanups, gccheckmark, "
+                 "gcpacertrace, "
                  "gcstoptheworld; 0 or 1)\n",
                  static_cast<int>(part.size()), part.data());
   }

@@ -18,6 +18,7 @@ struct DebugSettings {
   // fatal: looked for when they are added, and at each collection. Slow.
   bool checkcleanups = false;
   bool gccheckmark = false;     // a second marker checks each collection
+  bool gcpacertrace = false;    // one line a collection on its pacing
   bool gcstoptheworld = false;  // the program does not run while one marks
 };
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 
+#include "tricolor/gc/gc_pacer.h"
 #include "tricolor/gc/marker.h"
 
 namespace tricolor::runtime {
@@ -28,15 +29,20 @@ struct CycleRecord {
   gc::MarkStats mark;
   uint64_t allocated = 0;    // while the cycle marked, and so not found by it
   uint64_t range_words = 0;  // of registered ranges
-  uint64_t goal = 0;          // of the next cycle
+  uint64_t goal = 0;         // of the next cycle
+  gc::CycleResult pace;
   uint64_t total_cpu = 0;     // of this and all former cycles
   uint64_t machine_time = 0;  // of all CPUs since the heap was made
 };
 
 // Without a newline:
-// gc 12 @3.021s 2%: 0.31 ms stop, 17->18->9 MB, 20 MB goal, 812345 objects,
-// 2 threads (forced)
+// gc 12 @3.021s 2%: 0.05+0.31 ms stops, 17->18->9 MB, 20 MB goal, 812345
+// objects, 2 threads (forced)
 std::string FormatCycle(const CycleRecord& record);
+// What its pacing came to (gcpacertrace=1). Without a newline:
+// pacer 12: 19.80 of 20.00 MB, 8.51 MB scanned, 26% used, cons/mark 0.42, next
+// goal 20 MB
+std::string FormatPace(const CycleRecord& record);
 // Of a cycle that did not take place, `since_start` nanoseconds after the heap
 // was made, for which there were `heap` bytes in use. Without a newline:
 // gc refused: no memory for mark bits @3.021s, 17 MB (forced)

@@ -5,13 +5,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "tricolor/base/bits.h"
 #include "tricolor/base/check.h"
+#include "tricolor/base/sys/container_limits.h"
 #include "tricolor/base/sys/linux_memory.h"
 #include "tricolor/base/units.h"
 #include "tricolor/mheap/size_classes.h"
@@ -22,21 +23,45 @@
 namespace tricolor::runtime {
 namespace {
 
+// Read once a process: files of the system.
+const ContainerLimits& LimitsOfContainer() {
+  static const ContainerLimits limits = ReadContainerLimits();
+  return limits;
+}
+
+int ProcessorsFor(const HeapOptions& options) {
+  static const int affinity = AffinityCpus();
+  if (!options.container_limits) return affinity;
+  return UsableCpus(LimitsOfContainer(), affinity);
+}
+
 int WorkersFor(const HeapOptions& options) {
-  if (options.gc_threads > 0) return options.gc_threads;
-  const unsigned cpus = std::max(1U, std::thread::hardware_concurrency());
-  return static_cast<int>(std::min(cpus, 4U));
+  return options.gc_threads > 0 ? options.gc_threads : ProcessorsFor(options);
+}
+
+// The heap does not know what else the process needs: a tenth is left for it.
+int64_t MemoryLimitFrom(const HeapOptions& options) {
+  constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+  if (options.memory_limit != kNone || !options.container_limits) {
+    return std::max<int64_t>(options.memory_limit, 0);
+  }
+  const uint64_t memory = LimitsOfContainer().memory;
+  return memory == kNoMemoryLimit ? kNone
+                                  : static_cast<int64_t>(memory / 10 * 9);
 }
 
 CollectorOptions CollectorOptionsFrom(const HeapOptions& options,
                                       const DebugSettings& debug) {
   return {.workers = WorkersFor(options),
+          .processors = ProcessorsFor(options),
+          .longest_silence_ns = options.longest_silence_ms * 1'000'000,
           .adapt_workers = options.gc_threads <= 0,
           .background_sweep = options.background_sweep,
           .background_scavenge = options.background_scavenge,
           .concurrent = options.concurrent && !debug.gcstoptheworld,
           .check_marks = debug.gccheckmark,
           .trace = debug.gctrace,
+          .trace_pace = debug.gcpacertrace,
           .trace_scavenging = debug.scavtrace};
 }
 
@@ -98,8 +123,9 @@ HeapCore::HeapCore(const HeapOptions& options,
       debug_(DebugSettingsFrom(options.debug)),
       mheap_(std::move(mheap)),
       centrals_(*mheap_),
-      pacer_(options.gc_percent, options.memory_limit,
-             NotNegative(options.min_heap_bytes), options.concurrent),
+      pacer_({.gc_percent = std::max(options.gc_percent, -1),
+              .memory_limit = MemoryLimitFrom(options),
+              .min_heap = NotNegative(options.min_heap_bytes)}),
       cleanups_(*mheap_),
       sweeper_(*mheap_, centrals_, cleanups_),
       marker_(*mheap_, WorkersFor(options)),

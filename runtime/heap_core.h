@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "tricolor/gc/gc_pacer.h"
 #include "tricolor/gc/marker.h"
 #include "tricolor/mcentral/mcentral.h"
 #include "tricolor/mheap/mheap.h"
@@ -22,7 +23,6 @@
 #include "tricolor/runtime/debug_settings.h"
 #include "tricolor/runtime/heap_options.h"
 #include "tricolor/runtime/mem_stats.h"
-#include "tricolor/runtime/pacer.h"
 #include "tricolor/runtime/root_set.h"
 #include "tricolor/runtime/root_table.h"
 #include "tricolor/runtime/world.h"
@@ -53,7 +53,7 @@ class HeapCore {
 
   const HeapOptions& options() const { return options_; }
   mheap::MHeap& mheap() { return *mheap_; }
-  Pacer& pacer() { return pacer_; }
+  gc::GcPacer& pacer() { return pacer_; }
   sweep::Sweeper& sweeper() { return sweeper_; }
   World& world() { return world_; }
   RootTable& roots() { return roots_; }
@@ -93,7 +93,7 @@ class HeapCore {
   Heap* heap_ = nullptr;
   std::unique_ptr<mheap::MHeap> mheap_;
   mcentral::MCentrals centrals_;
-  Pacer pacer_;
+  gc::GcPacer pacer_;
   CleanupQueue cleanups_;
   sweep::Sweeper sweeper_;
   gc::Marker marker_;

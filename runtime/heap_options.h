@@ -40,11 +40,18 @@ struct HeapOptions {
   // of it is given back to the OS, which would fill it up again. Off: less work
   // for the OS, but what was given back may come back within minutes.
   bool split_huge_pages = true;
-  // Threads that mark, with the one that runs the collection. 0: one for each
-  // CPU, at most 4, and fewer for a small heap.
+  // Threads that mark, with the one that runs the collection. 0: at most one
+  // for each CPU, as many as the program leaves CPUs for, at least for a
+  // quarter of them, and fewer for a small heap.
   int gc_threads = 0;
   // Whether the program runs while a collection marks. Off: it is stopped.
   bool concurrent = true;
+  // A collection runs when there has been none for so many milliseconds, though
+  // the heap may not have grown. 0: never. (None before the first one.)
+  uint64_t longest_silence_ms = 120'000;
+  // Whether the limits of the process's container (cgroup) count: its CPUs, and
+  // nine tenths of its memory as memory_limit, if that is not set.
+  bool container_limits = true;
   // Whether words on stacks and in registers that look like pointers keep
   // objects. Off is the exact mode: only Root and AddRootRange keep objects.
   bool conservative_stacks = true;

@@ -58,7 +58,11 @@ void Mutator::SafepointSlow() {
 void Mutator::PrepareToAllocate() {
   CheckThreadSlow();
   if (context_.poll.LoadRelaxed() != 0) core_.world().Poll(context_);
-  if (core_.pacer().due()) core_.collector().CollectIfDue();
+  if (core_.pacer().marking()) {
+    core_.collector().Assist(context_);
+  } else if (core_.pacer().due()) {
+    core_.collector().CollectIfDue();
+  }
   core_.world().FlushOwn(context_);
 }
 
@@ -104,7 +108,8 @@ class LargeSafepoint final : public mcache::SliceHook {
 
 void* Mutator::Allocate(const TypeInfo& type, size_t n) {
   CheckThread();
-  if (context_.poll.LoadRelaxed() != 0 || core_.pacer().due()) {
+  if (context_.poll.LoadRelaxed() != 0 || core_.pacer().due() ||
+      context_.processor->owes()) {
     PrepareToAllocate();
   }
   mcache::MCache& cache = context_.processor->cache();

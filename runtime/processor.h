@@ -13,7 +13,10 @@
 #define TRICOLOR_RUNTIME_PROCESSOR_H_
 
 #include "absl/base/optimization.h"
+#include "tricolor/gc/assist.h"
+#include "tricolor/gc/gc_pacer.h"
 #include "tricolor/gc/grey_buffer.h"
+#include "tricolor/gc/mark_worker.h"
 #include "tricolor/gc/marker.h"
 #include "tricolor/mcache/mcache.h"
 #include "tricolor/mcentral/mcentral.h"
@@ -26,17 +29,20 @@ namespace tricolor::runtime {
 struct ProcessorParts {
   mheap::MHeap& heap;
   mcentral::MCentrals& centrals;
-  mcache::AllocationObserver& observer;
+  gc::GcPacer& pacer;
   gc::Marker& marker;
 };
 
-class ABSL_CACHELINE_ALIGNED Processor {
+class ABSL_CACHELINE_ALIGNED Processor final
+    : private mcache::AllocationObserver {
  public:
   // Active at first.
   explicit Processor(const ProcessorParts& parts)
       : heap_(parts.heap),
-        cache_(parts.heap, parts.centrals, pages_, parts.observer),
-        grey_(parts.marker) {
+        pacer_(parts.pacer),
+        cache_(parts.heap, parts.centrals, pages_, *this),
+        grey_(parts.marker),
+        assistant_(parts.marker.cycle()) {
     Activate();
   }
   ~Processor() {
@@ -50,6 +56,13 @@ class ABSL_CACHELINE_ALIGNED Processor {
   mheap::ProcessorCache& pages() { return pages_; }
   // What its thread's barrier and stack have for the markers.
   gc::GreyBuffer& grey() { return grey_; }
+  // What its thread has allocated while a cycle marks, and not paid for.
+  gc::AssistAccount& account() { return account_; }
+  bool owes() const {
+    return ABSL_PREDICT_FALSE(pacer_.marking()) && account_.debt() != 0;
+  }
+  // With what it pays.
+  gc::MarkWorker& assistant() { return assistant_; }
 
   // For the collector. Flushes the cache if a sweep has begun, and gives the
   // cached pages back, which nobody else could use as long as the owner sleeps.
@@ -84,10 +97,20 @@ class ABSL_CACHELINE_ALIGNED Processor {
  private:
   friend class ProcessorPool;
 
+  // mcache::AllocationObserver. Which of the bytes have pointers is not known.
+  void HeapLiveChanged(int64_t bytes) override {
+    pacer_.HeapLiveChanged(bytes, bytes);
+    if (ABSL_PREDICT_TRUE(!pacer_.marking()) || bytes <= 0) return;
+    account_.Charge(static_cast<uint64_t>(bytes), pacer_.cycle());
+  }
+
   mheap::MHeap& heap_;
+  gc::GcPacer& pacer_;
   mheap::ProcessorCache pages_;
   mcache::MCache cache_;
   gc::GreyBuffer grey_;
+  gc::AssistAccount account_;
+  gc::MarkWorker assistant_;
   bool active_ = false;
   Processor* next_idle_ = nullptr;  // of the pool
   Processor* next_ = nullptr;

@@ -34,7 +34,7 @@ TEST(DebugSettingsTest, ReportsAndIgnoresWhatItDoesNotKnow) {
     EXPECT_EQ(testing::internal::GetCapturedStderr(),
               std::string("tricolor: TRICOLOR_DEBUG: \"") + text +
                   "\" is ignored (known: gctrace, scavtrace, checkcleanups, "
-                  "gccheckmark, gcstoptheworld; 0 or "
+                  "gccheckmark, gcpacertrace, gcstoptheworld; 0 or "
                   "1)\n");
   }
   testing::internal::CaptureStderr();
@@ -97,11 +97,12 @@ TEST(GcLogTest, EachCollectionPrintsOneLine) {
   }
   EXPECT_THAT(
       testing::internal::GetCapturedStderr(),
-      MatchesRegex("gc 1 @[0-9.]+s [0-9]+%: [0-9.]+ ms stop, [34]->[34]->0 MB, "
-                   "4 MB goal, 100 objects, 2 threads\n"
-                   "gc 2 @[^\n]*, 100 objects, 2 threads\n"
-                   "gc 3 @[^\n]* MB, 4 MB goal, 100 objects, 2 threads "
-                   "\\(forced\\)\n"));
+      MatchesRegex(
+          "gc 1 @[0-9.]+s [0-9]+%: [0-9.+]+ ms stops, [34]->[34]->0 MB, "
+          "4 MB goal, 100 objects, 2 threads\n"
+          "gc 2 @[^\n]*, 100 objects, 2 threads\n"
+          "gc 3 @[^\n]* MB, 4 MB goal, 100 objects, 2 threads "
+          "\\(forced\\)\n"));
 }
 
 }  // namespace

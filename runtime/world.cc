@@ -336,6 +336,16 @@ void World::ShadeAllStopped() {
   }
 }
 
+uint64_t World::StackBytes() const {
+  if (!scan_stacks_) return 0;
+  MutexLock lock(mutex_);
+  uint64_t bytes = 0;
+  for (const MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    bytes += m->stack.bounds.high - m->stack.stack_pointer;
+  }
+  return bytes;
+}
+
 void World::ReadStacks(WordSink& sink) {
   if (!scan_stacks_) return;
   MutexLock lock(mutex_);
@@ -365,6 +375,15 @@ uint64_t World::EndMarking() {
 size_t World::mutator_count() const {
   MutexLock lock(mutex_);
   return mutator_count_;
+}
+
+size_t World::CountManaged() const {
+  MutexLock lock(mutex_);
+  size_t count = 0;
+  for (const MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    if (m->state.LoadRelaxed() == MutatorState::kManaged) ++count;
+  }
+  return count;
 }
 
 size_t World::CheckInvariants(uint32_t sweep_gen) {

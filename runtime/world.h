@@ -169,6 +169,8 @@ class World {
   // Nothing is left to mark. Returns the bytes of slots that were taken, and so
   // marked, since BeginMarking.
   uint64_t EndMarking() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+  // Of all stacks that are roots, in bytes.
+  uint64_t StackBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
   // Words of stacks that have been looked at since BeginMarking.
   uint64_t stack_words() const { return stack_words_.LoadRelaxed(); }
 
@@ -177,6 +179,9 @@ class World {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
 
   size_t mutator_count() const;
+  // Mutators that are managed now: their threads need a processor, or so it is
+  // taken to be.
+  size_t CountManaged() const;
   // Fatal when INV-RUNTIME-2, INV-RUNTIME-4 or the list is broken. Returns the
   // number of root slots in the mutators' own lists.
   size_t CheckInvariants(uint32_t sweep_gen)
