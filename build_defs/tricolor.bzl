@@ -9,7 +9,7 @@ refuse dependencies that the floor may not have, and take visibility from the ta
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
 load("//build_defs:floors.bzl", "check_deps", "floor_visibility")
-load("//build_defs:warnings.bzl", "TRICOLOR_COPTS")
+load("//build_defs:warnings.bzl", "C_COPTS", "TRICOLOR_COPTS")
 
 # What a test or benchmark includes, and the main that runs it.
 _GTEST = ["@com_google_googletest//:gtest", "@com_google_googletest//:gtest_main"]
@@ -38,6 +38,21 @@ def tricolor_library(
         linkstatic = True,
         testonly = testonly,
         visibility = visibility or floor_visibility(name, testonly),
+        deps = deps,
+        **kwargs
+    )
+
+def tricolor_c_test_library(name, deps = [], **kwargs):
+    """A test's library in C, to prove that a header can be used from C."""
+    check_deps(name, deps, test = True)
+    cc_library(
+        name = name,
+        testonly = True,
+        copts = C_COPTS,
+        features = _FEATURES,
+        include_prefix = "tricolor/" + native.package_name(),
+        linkstatic = True,
+        visibility = ["//visibility:private"],
         deps = deps,
         **kwargs
     )

@@ -76,3 +76,5 @@ TRICOLOR_COPTS = ["-std=c++20"] + _COMMON + select({
     "//build_defs:clang": _CLANG,
     "//conditions:default": _GCC,
 })
+
+C_COPTS = ["-std=c11", "-pedantic-errors", "-Wall", "-Wextra", "-Wshadow", "-Wundef", "-Werror"]

@@ -62,6 +62,15 @@ uintptr_t PatternAt(uint32_t id, uint64_t word) {
   return (id * 2654435761u + static_cast<uint32_t>(word) * 40503u) % 65521;
 }
 
+// What a program does that stores pointers by itself.
+void StoreTagged(uintptr_t* slot, uintptr_t word) {
+  const auto pointer = [](uintptr_t w) {
+    return reinterpret_cast<const void*>(w == 0 ? 0 : w - 1);
+  };
+  WriteBarrier(pointer(LoadWordRelaxed(slot)), pointer(word));
+  reinterpret_cast<Atomic<uintptr_t>*>(slot)->StoreRelease(word);
+}
+
 bool IsPointerWord(const ObjectKind& kind, uint64_t word) {
   const uint64_t in_element = word % (kind.type.size / 8);
   return std::find(kind.pointer_words.begin(), kind.pointer_words.end(),
@@ -101,6 +110,7 @@ ShadowHeap::ShadowHeap()
         options.background_sweep = false;
         options.cleanup_thread = false;
         options.reservation_bytes = size_t{256} << 20;
+        options.debug = "gccheckmark=1,clobberfree=1,zeal=7";
         return options;
       }()),
       mutator_(std::make_unique<Mutator>(heap_)) {}
@@ -222,7 +232,7 @@ void ShadowHeap::Link(uint32_t from, uint32_t slot, uint32_t to,
             (ObjectKinds()[source->kind].tagged ? 1 : 0);
   }
   if (ObjectKinds()[source->kind].tagged) {
-    StoreWordRelaxed(SlotAddress(*source, slot), value);
+    StoreTagged(SlotAddress(*source, slot), value);
   } else {
     *reinterpret_cast<Ptr<char>*>(SlotAddress(*source, slot)) =
         reinterpret_cast<char*>(value);

@@ -7,7 +7,9 @@
 // other one is gone, and just those finalizers have run that were due.
 //
 // The heap runs in exact mode, so that a Root is the only thing that keeps an
-// object, and with no threads of its own, so that a run repeats itself.
+// object. Zeal has many collections run at points that repeat themselves; those
+// that the heap's growth asks for run beside the program, on the heap's thread.
+// A second marker checks them all, and dead objects are overwritten.
 
 #ifndef TRICOLOR_FUZZ_SHADOW_HEAP_H_
 #define TRICOLOR_FUZZ_SHADOW_HEAP_H_

@@ -38,11 +38,15 @@ struct Table {
 // one, often hides it where marking has been already, and clears where it was.
 class Shuffler {
  public:
-  Shuffler(Mutator& mutator, uint64_t seed)
-      : mutator_(mutator), random_(seed), table_(mutator, nullptr) {
+  // `length` of its lists.
+  Shuffler(Mutator& mutator, uint64_t seed, size_t length)
+      : mutator_(mutator),
+        random_(seed),
+        length_(length),
+        table_(mutator, nullptr) {
     table_ = mutator.New<Table>();
     for (size_t i = 0; i < Table::kSlots; ++i) {
-      Node* list = MakeList(mutator, kLength);
+      Node* list = MakeList(mutator, length_);
       table_->slots[i] = list;
     }
   }
@@ -75,7 +79,7 @@ class Shuffler {
         break;
       case 3: {  // a list of its own for an empty place
         if (table->slots[from] != nullptr && !random_.OneIn(200)) break;
-        Node* list = MakeList(mutator_, kLength);
+        Node* list = MakeList(mutator_, length_);
         table_->slots[from] = list;
         break;
       }
@@ -107,10 +111,9 @@ class Shuffler {
   }
 
  private:
-  static constexpr size_t kLength = 500;
-
   Mutator& mutator_;
   TestRandom random_;
+  const size_t length_;
   Root<Table> table_;
   uint64_t next_value_ = 0;
 };
@@ -120,25 +123,39 @@ class ConcurrentMarkTest : public testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(ConservativeStacks, ConcurrentMarkTest,
                          testing::Bool());
 
-TEST_P(ConcurrentMarkTest, NothingIsLostWhileThreadsChangeTheGraph) {
+// Threads that shuffle lists of some length, while this one collects so many
+// times.
+void Shuffle(Heap& heap, size_t length, int collections) {
   const uint64_t seed = TestSeed();
-  Heap heap(CheckedOptions(GetParam()));
   std::atomic<bool> done{false};
   std::vector<std::thread> threads;
   for (uint64_t t = 0; t < 3; ++t) {
-    threads.emplace_back([&heap, &done, seed, t] {
+    threads.emplace_back([&heap, &done, seed, length, t] {
       Mutator mutator(heap);
-      Shuffler shuffler(mutator, seed + t);
+      Shuffler shuffler(mutator, seed + t, length);
       while (!done.load(std::memory_order_relaxed)) {
         shuffler.Step();
         mutator.New<Leaf>();
       }
     });
   }
-  for (int i = 0; i < 30; ++i) heap.Collect();
+  for (int i = 0; i < collections; ++i) heap.Collect();
   done = true;
   for (std::thread& thread : threads) thread.join();
   heap.CheckInvariants();
+}
+
+TEST_P(ConcurrentMarkTest, NothingIsLostWhileThreadsChangeTheGraph) {
+  Heap heap(CheckedOptions(GetParam()));
+  Shuffle(heap, /*length=*/500, /*collections=*/30);
+}
+
+// The threads collect, too, whenever they need a few runs of slots.
+TEST_P(ConcurrentMarkTest, NothingIsLostWhenThreadsCollectAllTheTime) {
+  HeapOptions options = CheckedOptions(GetParam());
+  options.debug = "gccheckmark=1,clobberfree=1,zeal=3";
+  Heap heap(options);
+  Shuffle(heap, /*length=*/10, /*collections=*/20);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include "tricolor/runtime/debug_settings.h"
 
+#include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -21,16 +23,39 @@ constexpr Switch kSwitches[] = {
     {"gccheckmark", &DebugSettings::gccheckmark},
     {"gcpacertrace", &DebugSettings::gcpacertrace},
     {"gcstoptheworld", &DebugSettings::gcstoptheworld},
+    {"clobberfree", &DebugSettings::clobberfree},
 };
+
+struct Number {
+  std::string_view name;
+  uint32_t DebugSettings::*value;
+};
+constexpr Number kNumbers[] = {
+    {"zeal", &DebugSettings::zeal},
+};
+
+// All of `text`, in decimal.
+bool ParseNumber(std::string_view text, uint32_t& number) {
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && stop == end;
+}
 
 bool ParseOne(std::string_view part, DebugSettings& settings) {
   const size_t equals = part.find('=');
   if (equals == std::string_view::npos) return false;
-  const std::string_view value = part.substr(equals + 1);
-  if (value != "0" && value != "1") return false;
+  const std::string_view name = part.substr(0, equals);
+  uint32_t value = 0;
+  if (!ParseNumber(part.substr(equals + 1), value)) return false;
+  for (const Number& n : kNumbers) {
+    if (name != n.name) continue;
+    settings.*n.value = value;
+    return true;
+  }
+  if (value > 1) return false;
   for (const Switch& s : kSwitches) {
-    if (part.substr(0, equals) != s.name) continue;
-    settings.*s.value = value == "1";
+    if (name != s.name) continue;
+    settings.*s.value = value == 1;
     return true;
   }
   return false;
@@ -49,8 +74,8 @@ DebugSettings ParseDebugSettings(std::string_view text) {
     std::fprintf(stderr,
                  "tricolor: TRICOLOR_DEBUG: \"%.*s\" is ignored (known: "
                  "gctrace, scavtrace, checkcleanups, gccheckmark, "
-                 "gcpacertrace, "
-                 "gcstoptheworld; 0 or 1)\n",
+                 "gcpacertrace, gcstoptheworld, clobberfree: 0 or 1; zeal: a "
+                 "number)\n",
                  static_cast<int>(part.size()), part.data());
   }
   return settings;

@@ -2,11 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The switches of the environment variable TRICOLOR_DEBUG, as in
-// "gctrace=1,other=0". Go counterpart: GODEBUG. A plain value.
+// "gctrace=1,zeal=10,other=0". Go counterpart: GODEBUG. A plain value.
 
 #ifndef TRICOLOR_RUNTIME_DEBUG_SETTINGS_H_
 #define TRICOLOR_RUNTIME_DEBUG_SETTINGS_H_
 
+#include <cstdint>
 #include <string_view>
 
 namespace tricolor::runtime {
@@ -20,6 +21,9 @@ struct DebugSettings {
   bool gccheckmark = false;     // a second marker checks each collection
   bool gcpacertrace = false;    // one line a collection on its pacing
   bool gcstoptheworld = false;  // the program does not run while one marks
+  bool clobberfree = false;     // the sweeper overwrites dead objects
+  // Of so many slow allocations one collects before it. 0: none.
+  uint32_t zeal = 0;
 };
 
 // Each part that is not understood is reported on stderr in one line, and

@@ -26,16 +26,19 @@
 
 #include "absl/status/statusor.h"
 #include "tricolor/mcache/allocation_sampler.h"
+#include "tricolor/runtime/atomic_ptr.h"
 #include "tricolor/runtime/cleanup.h"
 #include "tricolor/runtime/finalizer.h"
 #include "tricolor/runtime/heap_options.h"
 #include "tricolor/runtime/mem_stats.h"
 #include "tricolor/runtime/mutator.h"
 #include "tricolor/runtime/ptr.h"
+#include "tricolor/runtime/ptr_array.h"
 #include "tricolor/runtime/root.h"
 #include "tricolor/runtime/trace.h"
 #include "tricolor/runtime/type_info_of.h"
 #include "tricolor/runtime/weak.h"
+#include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor {
 

@@ -136,6 +136,7 @@ HeapCore::HeapCore(const HeapOptions& options,
       collector_(CollectorParts{*mheap_, sweeper_, marker_, world_, roots_,
                                 root_set_, pacer_},
                  CollectorOptionsFrom(options, debug_)) {
+  sweeper_.set_clobber_dead(debug_.clobberfree);
   mheap_->set_sweeper(&sweeper_);
   mheap_->set_owner(this);
 }

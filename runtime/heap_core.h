@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "tricolor/base/atomic.h"
 #include "tricolor/gc/gc_pacer.h"
 #include "tricolor/gc/marker.h"
 #include "tricolor/mcentral/mcentral.h"
@@ -61,6 +62,13 @@ class HeapCore {
   CleanupQueue& cleanups() { return cleanups_; }
   Collector& collector() { return collector_; }
 
+  // Whether the debug switch zeal is on; whether the slow allocation that calls
+  // this is one that it has collect.
+  bool zealous() const { return debug_.zeal != 0; }
+  bool ZealDue() {
+    return zealous() && slow_allocations_.FetchAddRelaxed(1) % debug_.zeal == 0;
+  }
+
   MemStats ReadMemStats();
   void FreeOsMemory();
   void CheckInvariants();
@@ -90,6 +98,7 @@ class HeapCore {
 
   const HeapOptions options_;
   const DebugSettings debug_;
+  Atomic<uint64_t> slow_allocations_;  // counted only for zeal
   Heap* heap_ = nullptr;
   std::unique_ptr<mheap::MHeap> mheap_;
   mcentral::MCentrals centrals_;

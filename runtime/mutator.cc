@@ -63,6 +63,7 @@ void Mutator::PrepareToAllocate() {
   } else if (core_.pacer().due()) {
     core_.collector().CollectIfDue();
   }
+  if (core_.ZealDue()) core_.collector().Collect();
   core_.world().FlushOwn(context_);
 }
 
@@ -109,7 +110,7 @@ class LargeSafepoint final : public mcache::SliceHook {
 void* Mutator::Allocate(const TypeInfo& type, size_t n) {
   CheckThread();
   if (context_.poll.LoadRelaxed() != 0 || core_.pacer().due() ||
-      context_.processor->owes()) {
+      context_.processor->owes() || core_.zealous()) {
     PrepareToAllocate();
   }
   mcache::MCache& cache = context_.processor->cache();

@@ -9,6 +9,7 @@
 //
 // A Ptr only keeps its target alive while it lies in a heap object whose type
 // names it in TRICOLOR_TRACE; on the stack a plain T* does, elsewhere Root<T>.
+// AtomicPtr (atomic_ptr.h) has compare-and-swap, ptr_array.h copies many.
 //
 // Go counterpart: a pointer field, and the store that the compiler emits for
 // it. Thread-compatible in what it points to, lock-free in itself.
@@ -23,6 +24,9 @@
 #include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor {
+namespace internal {
+struct PtrArrayAccess;
+}  // namespace internal
 
 template <typename T>
 class Ptr {
@@ -30,8 +34,8 @@ class Ptr {
   using element_type = T;
 
   constexpr Ptr() = default;
-  constexpr Ptr(std::nullptr_t) {}   // NOLINT(google-explicit-constructor)
-  constexpr Ptr(T* p) : word_(p) {   // NOLINT(google-explicit-constructor)
+  constexpr Ptr(std::nullptr_t) {}  // NOLINT(google-explicit-constructor)
+  constexpr Ptr(T* p) : word_(p) {  // NOLINT(google-explicit-constructor)
     if (!std::is_constant_evaluated()) WriteBarrier(nullptr, p);
   }
   Ptr(const Ptr& other) : Ptr(other.get()) {}
@@ -61,6 +65,8 @@ class Ptr {
   }
 
  private:
+  friend struct internal::PtrArrayAccess;
+
   Atomic<T*> word_;
 };
 

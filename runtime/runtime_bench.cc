@@ -14,6 +14,7 @@
 // eight instructions, with no lock, no call and no atomic read-modify-write;
 // then comes the constructor. Without pointers it is the first six.
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "benchmark/benchmark.h"
+#include "tricolor/base/atomic.h"
 #include "tricolor/runtime/heap.h"
 #include "tricolor/runtime/heap_core.h"
 
@@ -119,6 +121,43 @@ void BM_Root(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_Root);
+
+// Arrays of 1000 pointers, while no heap marks: words as they are, with the
+// barrier's one test, and with a test for each element.
+struct PointerArrays {
+  static constexpr size_t kLength = 1000;
+  Atomic<int*> words[2][kLength];
+  Ptr<int> ptrs[2][kLength];
+};
+
+void BM_CopyWords(benchmark::State& state) {
+  static PointerArrays arrays;
+  for (auto _ : state) {
+    for (size_t i = 0; i < PointerArrays::kLength; ++i) {
+      arrays.words[1][i].StoreRelaxed(arrays.words[0][i].LoadRelaxed());
+    }
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(BM_CopyWords);
+
+void BM_CopyPtrs(benchmark::State& state) {
+  static PointerArrays arrays;
+  for (auto _ : state) {
+    CopyPtrs(arrays.ptrs[1], arrays.ptrs[0], PointerArrays::kLength);
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(BM_CopyPtrs);
+
+void BM_StdCopyPtrs(benchmark::State& state) {
+  static PointerArrays arrays;
+  for (auto _ : state) {
+    std::copy_n(arrays.ptrs[0], PointerArrays::kLength, arrays.ptrs[1]);
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(BM_StdCopyPtrs);
 
 void BM_WeakGet(benchmark::State& state) {
   Heap heap(Options());

@@ -3,11 +3,13 @@
 //
 // TRICOLOR_TRACE(Type, field, ...), inside a class, names the fields that hold
 // pointers into the heap; the exact pointer map is computed from them at
-// compile time. Fields may be Ptr<T>, T* and std::atomic<T*>, classes with
+// compile time. Fields may be Ptr<T> and AtomicPtr<T>, classes with
 // TRICOLOR_TRACE of their own, and arrays (T[n], std::array) of these; fields
 // of arithmetic and enumeration types may be named and are ignored. A base
 // class with a map of its own is named as TRICOLOR_BASE(Base).
-// TRICOLOR_TRACE(Type) says "no pointers".
+// TRICOLOR_TRACE(Type) says "no pointers". T* and std::atomic<T*> may be named,
+// too: then each store to them, also the first, is the program's to pass
+// through StorePointer or WriteBarrier (docs/barrier.md).
 //
 //   class Node {
 //     TRICOLOR_TRACE(Node, left_, right_);
@@ -27,6 +29,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "tricolor/runtime/atomic_ptr.h"
 #include "tricolor/runtime/ptr.h"
 
 // The access of the surrounding section is left as it is. offsetof works for
@@ -136,6 +139,8 @@ template <typename T>
 struct IsPointerField : std::bool_constant<std::is_pointer_v<T>> {};
 template <typename T>
 struct IsPointerField<Ptr<T>> : std::true_type {};
+template <typename T>
+struct IsPointerField<AtomicPtr<T>> : std::true_type {};
 template <typename T>
 struct IsPointerField<std::atomic<T*>> : std::true_type {};
 

@@ -24,18 +24,28 @@ TEST(DebugSettingsTest, KnowsItsSwitches) {
   EXPECT_TRUE(ParseDebugSettings("gctrace=1").gctrace);
   EXPECT_FALSE(ParseDebugSettings("gctrace=0").gctrace);
   EXPECT_FALSE(ParseDebugSettings("gctrace=1,,gctrace=0").gctrace);
+  EXPECT_FALSE(ParseDebugSettings("").clobberfree);
+  EXPECT_TRUE(ParseDebugSettings("clobberfree=1").clobberfree);
+}
+
+TEST(DebugSettingsTest, ZealIsANumber) {
+  EXPECT_EQ(ParseDebugSettings("").zeal, 0U);
+  EXPECT_EQ(ParseDebugSettings("zeal=0").zeal, 0U);
+  EXPECT_EQ(ParseDebugSettings("gctrace=1,zeal=25").zeal, 25U);
+  EXPECT_EQ(ParseDebugSettings("zeal=4294967295").zeal, UINT32_MAX);
 }
 
 TEST(DebugSettingsTest, ReportsAndIgnoresWhatItDoesNotKnow) {
   for (const char* text :
-       {"gctrac=1", "gctrace=2", "gctrace", "=1", "gctrace=", " gctrace=1"}) {
+       {"gctrac=1", "gctrace=2", "gctrace", "=1", "gctrace=", " gctrace=1",
+        "zeal=", "zeal=-1", "zeal=x", "zeal=1x", "zeal=4294967296"}) {
     testing::internal::CaptureStderr();
     EXPECT_FALSE(ParseDebugSettings(text).gctrace) << text;
     EXPECT_EQ(testing::internal::GetCapturedStderr(),
               std::string("tricolor: TRICOLOR_DEBUG: \"") + text +
                   "\" is ignored (known: gctrace, scavtrace, checkcleanups, "
-                  "gccheckmark, gcpacertrace, gcstoptheworld; 0 or "
-                  "1)\n");
+                  "gccheckmark, gcpacertrace, gcstoptheworld, clobberfree: 0 or "
+                  "1; zeal: a number)\n");
   }
   testing::internal::CaptureStderr();
   EXPECT_TRUE(ParseDebugSettings("x=1,gctrace=1").gctrace);

@@ -4,7 +4,8 @@
 // TypeInfoOf<T>(): how the collector finds the pointers in a T.
 //
 //   arithmetic types, enumerations    no pointers
-//   T*, Ptr<T>, std::atomic<T*>       one pointer word
+//   Ptr<T>, AtomicPtr<T>, T*, std::atomic<T*>
+//                                     one pointer word
 //   a class with TRICOLOR_TRACE       its exact pointer map
 //   a class with a member function    void Trace(PointerVisitor&) const:
 //                                     whatever that visits

@@ -3,10 +3,20 @@
 
 #include "tricolor/runtime/write_barrier.h"
 
-#include "tricolor/base/units.h"
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "tricolor/runtime/barrier_c.h"
 #include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
+
+constinit Atomic<uint32_t> tricolor_marking_heaps;
+
+// C declares it as a uint32_t.
+static_assert(std::is_standard_layout_v<Atomic<uint32_t>> &&
+              sizeof(Atomic<uint32_t>) == sizeof(uint32_t));
 
 // A thread attached to several heaps has a buffer in each, which passes over
 // the pointers of the others.
@@ -17,4 +27,33 @@ void RecordStore(const void* old_value, const void* new_value) {
   }
 }
 
+// What another thread stores into one of these words after it has been read
+// here is that thread's to record, and need not be found.
+void RecordStores(const void* slots, const void* values, size_t n) {
+  const auto pointer_at = [](const void* words, size_t i) {
+    return words == nullptr
+               ? nullptr
+               : LoadWordRelaxed(static_cast<const void* const*>(words) + i);
+  };
+  for (MutatorContext* m = MutatorsOfThread(); m != nullptr;
+       m = m->next_of_thread) {
+    if (!m->marking) continue;
+    for (size_t i = 0; i < n; ++i) {
+      m->Shade(pointer_at(slots, i), pointer_at(values, i));
+    }
+  }
+}
+
 }  // namespace tricolor::runtime
+
+extern "C" {
+
+void tricolor_record_store(const void* old_value, const void* new_value) {
+  tricolor::runtime::RecordStore(old_value, new_value);
+}
+
+void tricolor_record_stores(const void* slots, const void* values, size_t n) {
+  tricolor::runtime::RecordStores(slots, values, n);
+}
+
+}  // extern "C"

@@ -209,6 +209,7 @@ uint32_t Sweeper::CountLive(ProcessorCache& processor, MSpan& span) {
   const uint32_t live = span.CountMarked();
   // Before the span is published, while the dead objects' memory is untouched.
   if (dead != nullptr) receiver_.TakeDead(dead);
+  if (ABSL_PREDICT_FALSE(clobber_dead_)) ClobberDead(span);
   CountSwept(processor, span, span.allocated() - live);
   return live;
 }
@@ -224,6 +225,15 @@ void Sweeper::CheckNoZombies(const MSpan& span) const {
     ReportZombie(span,
                  word * 64 + static_cast<uint32_t>(CountTrailingZeros(zombies)),
                  heap_.sweep_gen());
+  }
+}
+
+// Of slots that were handed out, and so are zeroed before they are again.
+void Sweeper::ClobberDead(const MSpan& span) {
+  for (uint32_t i = 0; i < span.slots(); ++i) {
+    if (span.IsFree(i) || span.IsMarked(i)) continue;
+    std::fill_n(span.SlotAddress(i).as<uint64_t>(), span.slot_size() / 8,
+                kClobberPattern);
   }
 }
 

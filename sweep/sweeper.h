@@ -41,6 +41,11 @@ class Sweeper final : public mheap::SpanSweeper {
   Sweeper(mheap::MHeap& heap, mcentral::MCentrals& centrals,
           mheap::SpecialReceiver& receiver);
 
+  // What dead objects are overwritten with, if that is wanted: no address.
+  static constexpr uint64_t kClobberPattern = 0xdeadbeefdeadbeef;
+  // Before the first phase: whether they are.
+  void set_clobber_dead(bool clobber) { clobber_dead_ = clobber; }
+
   // World stopped, marking done: advances the heap's generation and opens the
   // sweep phase. Fatal unless the previous phase is done.
   void StartPhase();
@@ -107,6 +112,7 @@ class Sweeper final : public mheap::SpanSweeper {
   // number of live slots.
   uint32_t CountLive(mheap::ProcessorCache& processor, mheap::MSpan& span);
   void CheckNoZombies(const mheap::MSpan& span) const;
+  static void ClobberDead(const mheap::MSpan& span);
   void CountSwept(mheap::ProcessorCache& processor, const mheap::MSpan& span,
                   uint32_t freed);
 
@@ -129,6 +135,7 @@ class Sweeper final : public mheap::SpanSweeper {
   mheap::MHeap& heap_;
   mcentral::MCentrals& centrals_;
   mheap::SpecialReceiver& receiver_;
+  bool clobber_dead_ = false;
 
   // Acquired by Begin and Done; released by End.
   ABSL_CACHELINE_ALIGNED Atomic<uint32_t> active_{kDrained};

@@ -3,6 +3,7 @@
 
 #include "tricolor/sweep/sweeper.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -187,6 +188,35 @@ TEST_F(SweeperTest, DeadSlotsBecomeFreeAndLiveOnesStay) {
     EXPECT_FALSE(span->IsMarked(i)) << i;
   }
   EXPECT_EQ(t_.Cache(kClass), span);
+}
+
+TEST_F(SweeperTest, OverwritesTheDeadIfItIsToldAndNothingElse) {
+  sweeper_.set_clobber_dead(true);
+  MSpan* span = Listed(10, 4);
+  MSpan* large = ListedLarge(PageCount(5), /*live=*/false);
+  const Addr large_base = large->base();
+  const ByteCount large_bytes = large->bytes();
+  const auto fill = [](Addr at, uint64_t words) {
+    std::fill_n(at.as<uint64_t>(), words, 1);
+  };
+  for (uint32_t i = 0; i < 10; ++i) fill(span->SlotAddress(i), 512 / 8);
+  fill(large_base, large_bytes.value() / 8);
+  sweeper_.StartPhase();
+  SweepAll();
+  mheap::AsanUnpoison(span->base(), span->bytes());
+  const auto words_are = [](Addr at, uint64_t words, uint64_t expected) {
+    const auto* first = at.as<const uint64_t>();
+    return std::all_of(first, first + words,
+                       [expected](uint64_t w) { return w == expected; });
+  };
+  for (uint32_t i = 0; i < kSlots; ++i) {
+    const uint64_t expected = i < 4    ? 1
+                              : i < 10 ? Sweeper::kClobberPattern
+                                       : 0;  // never handed out
+    EXPECT_TRUE(words_are(span->SlotAddress(i), 512 / 8, expected)) << i;
+  }
+  EXPECT_TRUE(
+      words_are(large_base, large_bytes.value() / 8, Sweeper::kClobberPattern));
 }
 
 TEST_F(SweeperTest, CountsWhatItFrees) {

@@ -1,0 +1,24 @@
+/* Copyright 2026 The Tricolor Authors
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include "tricolor/runtime/barrier_c_client.h"
+
+#include "tricolor/runtime/barrier_c.h"
+
+int client_any_heap_marks(void) { return tricolor_any_heap_marks(); }
+
+void client_store(void** slot, void* value) {
+  tricolor_store_pointer(slot, value);
+}
+
+void client_take(void** to, void** from, size_t n) {
+  size_t i;
+  tricolor_write_barriers(to, from, n);
+  for (i = 0; i < n; ++i) {
+    __atomic_store_n(&to[i], from[i], __ATOMIC_RELEASE);
+  }
+  tricolor_write_barriers(from, NULL, n);
+  for (i = 0; i < n; ++i) {
+    __atomic_store_n(&from[i], NULL, __ATOMIC_RELEASE);
+  }
+}

@@ -1,0 +1,350 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Each part of the barrier, in a collection that is paused where the part is
+// what keeps an object (marking_testing.h). A second marker checks each.
+
+#include "tricolor/runtime/write_barrier.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/attributes.h"
+#include "gtest/gtest.h"
+#include "tricolor/base/atomic.h"
+#include "tricolor/runtime/barrier_c_client.h"
+#include "tricolor/runtime/marking_testing.h"
+
+namespace tricolor::runtime {
+namespace {
+
+// A way to store, and one to move a pointer from one object to another.
+struct Way {
+  const char* name;
+  void (*set)(Fields& fields, Node* node);
+  void (*move)(Fields& from, Fields& to);
+  Node* (*get)(const Fields& fields);
+};
+
+constexpr Way kWays[] = {
+    {"Ptr", [](Fields& f, Node* n) { f.ptr = n; },
+     [](Fields& from, Fields& to) {
+       to.ptr = from.ptr;
+       from.ptr = nullptr;
+     },
+     [](const Fields& f) { return f.ptr.get(); }},
+    {"PtrSwap", [](Fields& f, Node* n) { f.ptr = n; },
+     [](Fields& from, Fields& to) { std::swap(from.ptr, to.ptr); },
+     [](const Fields& f) { return f.ptr.get(); }},
+    {"AtomicPtrStore", [](Fields& f, Node* n) { f.atomic.store(n); },
+     [](Fields& from, Fields& to) {
+       to.atomic.store(from.atomic.load(), std::memory_order_relaxed);
+       from.atomic.store(nullptr, std::memory_order_release);
+     },
+     [](const Fields& f) { return f.atomic.load(); }},
+    {"AtomicPtrExchange", [](Fields& f, Node* n) { f.atomic.exchange(n); },
+     [](Fields& from, Fields& to) {
+       to.atomic.exchange(from.atomic.exchange(nullptr));
+     },
+     [](const Fields& f) { return f.atomic.load(); }},
+    {"AtomicPtrCompareExchange",
+     [](Fields& f, Node* n) {
+       Node* none = nullptr;
+       ASSERT_TRUE(f.atomic.compare_exchange_weak(none, n));
+     },
+     [](Fields& from, Fields& to) {
+       Node* node = nullptr;
+       ASSERT_FALSE(from.atomic.compare_exchange_strong(node, nullptr));
+       ASSERT_TRUE(from.atomic.compare_exchange_strong(
+           node, nullptr, std::memory_order_acq_rel));
+       Node* none = nullptr;
+       ASSERT_TRUE(to.atomic.compare_exchange_strong(
+           none, node, std::memory_order_release, std::memory_order_relaxed));
+     },
+     [](const Fields& f) { return f.atomic.load(); }},
+    {"StorePointer", [](Fields& f, Node* n) { StorePointer(f.raw, n); },
+     [](Fields& from, Fields& to) {
+       StorePointer(to.raw, from.raw);
+       StorePointer<Node>(from.raw, nullptr);
+     },
+     [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
+    {"PtrArray",
+     [](Fields& f, Node* n) {
+       const Ptr<Node> values[] = {nullptr, n, nullptr};
+       CopyPtrs(f.array, values, Fields::kLength);
+     },
+     [](Fields& from, Fields& to) {
+       MovePtrs(to.array, from.array, Fields::kLength);
+       ClearPtrs(from.array, Fields::kLength);
+     },
+     [](const Fields& f) { return f.array[1].get(); }},
+    {"StdCopy",
+     [](Fields& f, Node* n) {
+       const Ptr<Node> values[] = {nullptr, n, nullptr};
+       std::copy(values, values + Fields::kLength, f.array);
+     },
+     [](Fields& from, Fields& to) {
+       std::move(from.array, from.array + Fields::kLength, to.array);
+       std::fill(from.array, from.array + Fields::kLength, nullptr);
+     },
+     [](const Fields& f) { return f.array[1].get(); }},
+    {"StoreInC",
+     [](Fields& f, Node* n) {
+       client_store(reinterpret_cast<void**>(&f.raw), n);
+     },
+     [](Fields& from, Fields& to) {
+       client_store(reinterpret_cast<void**>(&to.raw), from.raw);
+       client_store(reinterpret_cast<void**>(&from.raw), nullptr);
+     },
+     [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
+    {"ArrayInC",
+     [](Fields& f, Node* n) {
+       void* values[] = {n};
+       client_take(reinterpret_cast<void**>(&f.raw), values, 1);
+     },
+     [](Fields& from, Fields& to) {
+       client_take(reinterpret_cast<void**>(&to.raw),
+                   reinterpret_cast<void**>(&from.raw), 1);
+     },
+     [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
+};
+
+// Objects that the test's own stack knows nothing of: made on a thread that is
+// gone, and their addresses kept complemented.
+class HiddenNode {
+ public:
+  void Set(Node* node) { word_ = ~reinterpret_cast<uintptr_t>(node); }
+  ABSL_ATTRIBUTE_NOINLINE Node* Get() const {
+    return reinterpret_cast<Node*>(~word_);
+  }
+
+ private:
+  uintptr_t word_ = 0;
+};
+
+class PausedHeap {
+ public:
+  explicit PausedHeap(bool conservative_stacks)
+      : heap_(PausableOptions(conservative_stacks)) {
+    OnOtherThread([this] {
+      Mutator mutator(heap_);
+      holder_ = mutator.New<Holder>();
+      holder_->gate = mutator.New<Gate>();
+    });
+  }
+
+  Heap& heap() { return heap_; }
+  Fields& behind() { return holder_->fields; }       // the marker, when paused
+  Fields& ahead() { return holder_->gate->fields; }  // of it
+
+ private:
+  Heap heap_;
+  Root<Holder> holder_;
+};
+
+class EachWay : public testing::TestWithParam<Way> {};
+
+INSTANTIATE_TEST_SUITE_P(Ways, EachWay, testing::ValuesIn(kWays),
+                         [](const auto& param_info) {
+                           return std::string(param_info.param.name);
+                         });
+
+// Deletion: the stack of this thread is black, so nothing records the new
+// value.
+TEST_P(EachWay, WhatIsMovedBehindTheMarkerIsKept) {
+  PausedHeap paused(/*conservative_stacks=*/false);
+  Mutator mutator(paused.heap());
+  GetParam().set(paused.ahead(), mutator.New<Node>(7u));
+  {
+    PausedMarking pause(paused.heap(), &mutator);
+    EXPECT_TRUE(client_any_heap_marks());
+    GetParam().move(paused.ahead(), paused.behind());
+  }
+  EXPECT_FALSE(client_any_heap_marks());
+  EXPECT_EQ(GetParam().get(paused.ahead()), nullptr);
+  const Node* node = GetParam().get(paused.behind());
+  ASSERT_TRUE(node->intact());
+  EXPECT_EQ(node->value, 7);
+}
+
+// Insertion: what a thread holds whose stack has not been scanned may be known
+// to nobody else.
+TEST_P(EachWay, WhatAnUnscannedStackHoldsIsKeptBehindTheMarker) {
+  PausedHeap paused(/*conservative_stacks=*/true);
+  HiddenNode hidden;
+  OnOtherThread([&] {
+    Mutator mutator(paused.heap());
+    hidden.Set(mutator.New<Node>(8u));
+  });
+  {
+    PausedMarking pause(paused.heap());
+    OnOtherThread([&] {
+      Mutator mutator(paused.heap());
+      GetParam().set(paused.behind(), hidden.Get());
+    });
+  }
+  const Node* node = GetParam().get(paused.behind());
+  ASSERT_TRUE(node->intact());
+  EXPECT_EQ(node->value, 8);
+}
+
+TEST_P(EachWay, AThreadOfTwoHeapsRecordsForTheOneThatMarks) {
+  for (const bool marking_one_first : {false, true}) {
+    std::optional<PausedHeap> other;
+    if (!marking_one_first) other.emplace(/*conservative_stacks=*/false);
+    PausedHeap paused(/*conservative_stacks=*/false);
+    if (marking_one_first) other.emplace(/*conservative_stacks=*/false);
+    std::optional<Mutator> elsewhere;
+    if (!marking_one_first) elsewhere.emplace(other->heap());
+    Mutator mutator(paused.heap());
+    if (marking_one_first) elsewhere.emplace(other->heap());
+    GetParam().set(paused.ahead(), mutator.New<Node>(9u));
+    {
+      PausedMarking pause(paused.heap(), &mutator);
+      GetParam().move(paused.ahead(), paused.behind());
+    }
+    EXPECT_TRUE(GetParam().get(paused.behind())->intact());
+  }
+}
+
+TEST(WriteBarrierTest, WhatAWeakPointerGivesIsKept) {
+  PausedHeap paused(/*conservative_stacks=*/false);
+  Mutator mutator(paused.heap());
+  const Weak<Node> weak(mutator.New<Node>(1u));
+  {
+    PausedMarking pause(paused.heap(), &mutator);
+    paused.behind().ptr = weak.Get();
+  }
+  EXPECT_TRUE(paused.behind().ptr->intact());
+  EXPECT_EQ(weak.Get(), paused.behind().ptr);
+}
+
+// The job for objects with finalizers has found none.
+TEST(WriteBarrierTest, WhatAnObjectLeadsToThatGetsAFinalizerIsKept) {
+  PausedHeap paused(/*conservative_stacks=*/true);
+  HiddenNode hidden;
+  OnOtherThread([&] {
+    Mutator mutator(paused.heap());
+    Node* node = mutator.New<Node>(2u);
+    node->next = mutator.New<Node>(3u);
+    hidden.Set(node);
+  });
+  uint64_t seen = 0;
+  {
+    PausedMarking pause(paused.heap());
+    OnOtherThread([&] {
+      Mutator mutator(paused.heap());
+      SetFinalizer(hidden.Get(), [&seen](Node* node) {
+        if (node->next->intact()) seen = node->next->value;
+      });
+    });
+  }
+  paused.heap().Collect();
+  paused.heap().RunCleanups();
+  EXPECT_EQ(seen, 3);
+}
+
+// The job for due finalizers, a root, comes after the pause.
+TEST(WriteBarrierTest, WhatAFinalizerStoresBehindTheMarkerIsKept) {
+  PausedHeap paused(/*conservative_stacks=*/false);
+  Mutator mutator(paused.heap());
+  SetFinalizer(mutator.New<Node>(4u),
+               [&paused](Node* node) { paused.behind().ptr = node; });
+  paused.heap().Collect();
+  {
+    PausedMarking pause(paused.heap(), &mutator);
+    EXPECT_EQ(paused.heap().RunCleanups(), 1);
+  }
+  EXPECT_TRUE(paused.behind().ptr->intact());
+  EXPECT_EQ(paused.behind().ptr->value, 4);
+}
+
+// Copies a Root into a block that the marker does not read any more, and drops
+// the original in one that it has not read.
+class RootBarrierTest : public testing::Test {
+ protected:
+  static constexpr size_t kFillers = 3 * RootBlock::kSlots;
+
+  RootBarrierTest() : heap_(PausableOptions(/*conservative_stacks=*/false)) {
+    OnOtherThread([this] {
+      Mutator mutator(heap_);
+      original_ = mutator.New<Node>(5u);
+      for (size_t i = 0; i < kFillers; ++i) {
+        fillers_.emplace_back(mutator.New<Node>());
+      }
+      holder_ = mutator.New<Holder>();
+      holder_->gate = mutator.New<Gate>();
+    });
+  }
+  void CopyAndDrop() {
+    copy_ = original_;
+    original_ = nullptr;
+  }
+
+  Heap heap_;
+  Root<Node> original_;
+  std::vector<Root<Node>> fillers_;
+  Root<Holder> holder_;
+  Root<Node> copy_;
+};
+
+TEST_F(RootBarrierTest, RootsOfThreadsThatAreNotAttachedAreRecorded) {
+  {
+    PausedMarking pause(heap_);
+    CopyAndDrop();
+  }
+  EXPECT_TRUE(copy_->intact());
+}
+
+TEST_F(RootBarrierTest, RootsOfNativeThreadsAreRecorded) {
+  Mutator mutator(heap_);
+  {
+    PausedMarking pause(heap_, &mutator);
+    Mutator::NativeScope native(mutator);
+    CopyAndDrop();
+  }
+  EXPECT_TRUE(copy_->intact());
+}
+
+TEST_F(RootBarrierTest, RootsOfManagedThreadsAreRecorded) {
+  Mutator mutator(heap_);
+  {
+    PausedMarking pause(heap_, &mutator);
+    CopyAndDrop();
+  }
+  EXPECT_TRUE(copy_->intact());
+}
+
+// ---- Without the barrier.
+
+class BypassedBarrierDeathTest : public testing::Test {
+ protected:
+  BypassedBarrierDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
+  static void StorePlainly(Node*& field, Node* node) {
+    std::atomic_ref<Node*>(field).store(node, std::memory_order_release);
+  }
+  // Moves a pointer in T* fields.
+  static void MoveBehindTheMarker(void (*store)(Node*&, Node*)) {
+    PausedHeap paused(/*conservative_stacks=*/false);
+    Mutator mutator(paused.heap());
+    StorePointer(paused.ahead().raw, mutator.New<Node>(6u));
+    PausedMarking pause(paused.heap(), &mutator);
+    store(paused.behind().raw, paused.ahead().raw);
+    store(paused.ahead().raw, nullptr);
+  }
+};
+
+TEST_F(BypassedBarrierDeathTest, AnOverwrittenPointerThatIsNotRecordedIsFound) {
+  MoveBehindTheMarker(&StorePointer<Node>);
+  EXPECT_DEATH(MoveBehindTheMarker(&StorePlainly),
+               "fatal: object 0x[0-9a-f]+ is reachable and not marked; object "
+               "0x[0-9a-f]+ holds 0x[0-9a-f]+; span: ");
+}
+
+}  // namespace
+}  // namespace tricolor::runtime
