@@ -11,14 +11,18 @@ void client_store(void** slot, void* value) {
   tricolor_store_pointer(slot, value);
 }
 
-void client_take(void** to, void** from, size_t n) {
+void client_copy(void** to, void* const* from, size_t n) {
   size_t i;
   tricolor_write_barriers(to, from, n);
   for (i = 0; i < n; ++i) {
     __atomic_store_n(&to[i], from[i], __ATOMIC_RELEASE);
   }
-  tricolor_write_barriers(from, NULL, n);
+}
+
+void client_clear(void** slots, size_t n) {
+  size_t i;
+  tricolor_write_barriers(slots, NULL, n);
   for (i = 0; i < n; ++i) {
-    __atomic_store_n(&from[i], NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&slots[i], NULL, __ATOMIC_RELAXED);
   }
 }

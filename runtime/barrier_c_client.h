@@ -17,8 +17,9 @@ extern "C" {
 /* Whether the flag, read in C, says that a heap marks. */
 int client_any_heap_marks(void);
 void client_store(void** slot, void* value);
-/* Moves n pointers, and clears where they were. */
-void client_take(void** to, void** from, size_t n);
+/* Arrays of n pointers. */
+void client_copy(void** to, void* const* from, size_t n);
+void client_clear(void** slots, size_t n);
 
 #ifdef __cplusplus
 } /* extern "C" */

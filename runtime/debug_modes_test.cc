@@ -3,6 +3,7 @@
 //
 // The switches of TRICOLOR_DEBUG that make faults show: clobberfree and zeal.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "tricolor/base/atomic.h"
 #include "tricolor/base/units.h"
 #include "tricolor/mheap/asan.h"
+#include "tricolor/mheap/type_info.h"
 #include "tricolor/runtime/runtime_testing.h"
 #include "tricolor/sweep/sweeper.h"
 
@@ -55,28 +57,31 @@ TEST(ClobberFreeTest, DeadObjectsAreLeftAloneWithoutIt) {
   EXPECT_EQ(WordsOf(dead), std::vector<uint64_t>(8, 0x1111111111111111));
 }
 
+// Checks that an object's memory is zeroed, and fills it. Without a
+// constructor, which might zero it itself.
+char* NewZeroed(Mutator& mutator, const TypeInfo& type) {
+  auto* bytes = static_cast<char*>(mutator.Allocate(type));
+  EXPECT_TRUE(std::all_of(bytes, bytes + type.size, [](char b) {
+    return b == 0;
+  })) << type.name;
+  return bytes;
+}
+
 // Slots of spans that live on, of spans that died, and large objects.
 TEST(ClobberFreeTest, NewObjectsAreZeroed) {
   Heap heap(WithDebug("clobberfree=1,gccheckmark=1"));
   Mutator mutator(heap);
   for (int round = 0; round < 4; ++round) {
-    std::vector<Root<Leaf>> kept;
+    std::vector<Root<char>> kept;
     for (int i = 0; i < 5000; ++i) {
-      Leaf* leaf = mutator.New<Leaf>();
-      for (uint64_t& word : leaf->words) {
-        ASSERT_EQ(word, 0U);
-        word = 7;
-      }
-      if (i % 100 == 0) kept.emplace_back(mutator, leaf);
+      char* leaf = NewZeroed(mutator, TypeInfoOf<Leaf>());
+      std::memset(leaf, 7, sizeof(Leaf));
+      char* node = NewZeroed(mutator, TypeInfoOf<Node>());
+      if (i % 100 != 0) continue;
+      kept.emplace_back(mutator, leaf);
+      kept.emplace_back(mutator, node);
     }
-    const Node* node = mutator.New<Node>(3u);
-    ASSERT_EQ(node->next, nullptr);
-    ASSERT_TRUE(node->intact());
-    Large* large = mutator.New<Large>();
-    for (unsigned char& byte : large->bytes) {
-      ASSERT_EQ(byte, 0);
-      byte = 7;
-    }
+    std::memset(NewZeroed(mutator, TypeInfoOf<Large>()), 7, sizeof(Large));
     heap.Collect();
   }
   heap.CheckInvariants();

@@ -103,12 +103,13 @@ constexpr Way kWays[] = {
      [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
     {"ArrayInC",
      [](Fields& f, Node* n) {
-       void* values[] = {n};
-       client_take(reinterpret_cast<void**>(&f.raw), values, 1);
+       void* const values[] = {n};
+       client_copy(reinterpret_cast<void**>(&f.raw), values, 1);
      },
      [](Fields& from, Fields& to) {
-       client_take(reinterpret_cast<void**>(&to.raw),
+       client_copy(reinterpret_cast<void**>(&to.raw),
                    reinterpret_cast<void**>(&from.raw), 1);
+       client_clear(reinterpret_cast<void**>(&from.raw), 1);
      },
      [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
 };
