@@ -73,8 +73,10 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void* AllocateFixedSlot(
     if (slot == nullptr) return nullptr;
   } else if constexpr (kClass.kind() == mheap::SpanKind::kPointerBitmap) {
     if (ABSL_PREDICT_FALSE(
-            !cache.RunHasPointerBits(kClass, kLayout.pointer_bits))) {
-      cache.WritePointerBits(kClass, slot, kLayout.pointer_bits);
+            !cache.RunHasPointerBits(kClass, kLayout.pointer_bits)) &&
+        !cache.WritePointerBits(kClass, slot, kLayout.pointer_bits)) {
+      slot = slow(kClass, kLayout.pointer_bits, &type);
+      if (slot == nullptr) return nullptr;
     }
   }
   if constexpr (kClass.kind() == mheap::SpanKind::kTypeHeader) {

@@ -112,6 +112,55 @@ TEST_F(MCacheTest, ParkingMakesTheRestOfTheRunFree) {
   EXPECT_EQ(IndexOf(New(kClass)), 1u);
 }
 
+// An allocation that has loaded `next` and `limit`, and goes on after its
+// thread was interrupted and the cache flushed: the slot is its own.
+TEST_F(MCacheTest, AnInterruptedAllocationKeepsItsSlot) {
+  for (const bool flush : {false, true}) {
+    New(kClass);
+    uintptr_t& next = MCacheTestPeer::Next(*cache_, kClass);
+    const uintptr_t slot = next;
+    ASSERT_LE(slot + 512, MCacheTestPeer::Limit(*cache_, kClass));
+    cache_->TakeSlotsInFlight();
+    if (flush) {
+      cache_->ReleaseAll();
+    } else {
+      cache_->ParkRuns();
+    }
+    next = slot + 512;
+    cache_->CheckInvariants();
+    const MSpan* span = t_.heap.HeapSpanOf(Addr(slot));
+    ASSERT_NE(span, nullptr);
+    EXPECT_FALSE(span->IsFree(span->IndexOf(Addr(slot))));
+    for (uint32_t i = 0; i < 2 * kSlots; ++i) {
+      void* other = New(kClass);
+      ASSERT_NE(other, nullptr);
+      ASSERT_NE(reinterpret_cast<uintptr_t>(other), slot);
+    }
+    cache_->CheckInvariants();
+  }
+}
+
+// It has loaded `limit` only: it finds the run ended.
+TEST_F(MCacheTest, AnInterruptedAllocationDoesNotMixTwoStatesOfARun) {
+  New(kClass);
+  const uintptr_t limit = MCacheTestPeer::Limit(*cache_, kClass);
+  cache_->TakeSlotsInFlight();
+  cache_->ParkRuns();
+  EXPECT_GT(MCacheTestPeer::Next(*cache_, kClass) + 512, limit);
+}
+
+TEST_F(MCacheTest, PointerBitsOfASlotWhoseSpanIsGoneAreRefused) {
+  constexpr SpanClass kBits(mheap::SizeClassFor(48), SpanKind::kPointerBitmap);
+  void* slot = cache_->AllocateSlow(kBits, 0b101);
+  ASSERT_NE(slot, nullptr);
+  slot = cache_->TryAllocate(kBits, kBits.slot_size());
+  ASSERT_NE(slot, nullptr);
+  EXPECT_TRUE(cache_->WritePointerBits(kBits, slot, 0b11));
+  cache_->TakeSlotsInFlight();
+  cache_->ReleaseAll();
+  EXPECT_FALSE(cache_->WritePointerBits(kBits, slot, 0b1));
+}
+
 TEST_F(MCacheTest, AFlushedCacheIsNotFlushedAgain) {
   New(kClass);
   MSpan* span = Current(kClass);

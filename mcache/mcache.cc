@@ -48,7 +48,7 @@ void* MCache::AllocateSlow(SpanClass span_class, uint64_t pointer_bits,
   Run& run = runs_[span_class.index()];
   const size_t slot_size = span_class.slot_size();
   bool sampled = false;
-  if (run.next == run.limit) {
+  if (run.ended()) {
     const SlotRun taken = TakeRun(span_class, &sampled);
     if (taken.count == 0) return nullptr;
     const MSpan* span = spans_[span_class.index()];
@@ -67,9 +67,14 @@ void* MCache::AllocateSlow(SpanClass span_class, uint64_t pointer_bits,
   return object;
 }
 
-void MCache::WritePointerBits(SpanClass span_class, void* slot, uint64_t bits) {
-  heap_.NotePointerBits(*spans_[span_class.index()], bits);
+bool MCache::WritePointerBits(SpanClass span_class, void* slot, uint64_t bits) {
+  // Only the span's owner may write them. No other span can have come here
+  // since the slot was taken: the user fetches spans by itself.
+  MSpan* span = spans_[span_class.index()];
+  if (ABSL_PREDICT_FALSE(span == nullptr)) return false;
+  heap_.NotePointerBits(*span, bits);
   mcache::WritePointerBits(slot, span_class.slot_size(), bits);
+  return true;
 }
 
 // A sampled slot begins a run, so that the fast path need not know of it.
@@ -160,7 +165,7 @@ void MCache::EndRun(SpanClass span_class, Tail tail) {
 
 uint32_t MCache::UnusedSlots(SpanClass span_class) const {
   const Run& run = runs_[span_class.index()];
-  if (run.next == run.limit) return 0;
+  if (run.ended()) return 0;
   return static_cast<uint32_t>((run.limit - run.next) /
                                spans_[span_class.index()]->slot_size());
 }
@@ -209,7 +214,9 @@ void* MCache::Allocate(const TypeInfo& type, uint64_t count, SliceHook* hook) {
     slot = AllocateSlow(layout.span_class, bits, &type);
     if (slot == nullptr) return nullptr;
   } else if (has_bits && !RunHasPointerBits(layout.span_class, bits)) {
-    WritePointerBits(layout.span_class, slot, bits);
+    const bool written = WritePointerBits(layout.span_class, slot, bits);
+    TRICOLOR_DCHECK(written, "cache %p was flushed inside of an allocation",
+                    static_cast<void*>(this));
   }
   if (layout.span_class.kind() == mheap::SpanKind::kTypeHeader) {
     WriteTypeHeader(slot, type);
@@ -218,6 +225,12 @@ void* MCache::Allocate(const TypeInfo& type, uint64_t count, SliceHook* hook) {
 }
 
 // ---- Flushing.
+
+void MCache::TakeSlotsInFlight() {
+  for (int i = 0; i < mheap::kSpanClasses; ++i) {
+    if (!runs_[i].ended()) runs_[i].next += ClassAt(i).slot_size();
+  }
+}
 
 void MCache::ParkRuns() {
   CheckFlushed();
@@ -287,7 +300,7 @@ void MCache::CheckInvariants() const {
   for (int i = 0; i < mheap::kSpanClasses; ++i) {
     const Run& run = runs_[i];
     const MSpan* span = spans_[i];
-    TRICOLOR_CHECK(run.next <= run.limit && (span != nullptr || run.limit == 0),
+    TRICOLOR_CHECK(run.limit == 0 || (span != nullptr && run.next <= run.limit),
                    "INV-MCACHE-2: run [%zx, %zx) of class %d, span %p",
                    size_t{run.next}, size_t{run.limit}, i,
                    static_cast<const void*>(span));
@@ -300,7 +313,7 @@ void MCache::CheckInvariants() const {
                    "generation %u, heap %u",
                    span->base().pointer(), span->span_class().index(), i,
                    static_cast<int>(span->state()), gen, sg);
-    if (run.next == run.limit) continue;
+    if (run.ended()) continue;
     TRICOLOR_CHECK(
         span->base().value() <= run.next &&
             run.limit <= span->limit().value() &&

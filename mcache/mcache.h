@@ -117,7 +117,10 @@ class MCache {
   }
 
   // Gives a slot of this class, which TryAllocate has returned, these bits.
-  void WritePointerBits(mheap::SpanClass span_class, void* slot, uint64_t bits);
+  // False when the cache was flushed in between (see TakeSlotsInFlight): then
+  // the slot is garbage, and the caller needs another one.
+  [[nodiscard]] bool WritePointerBits(mheap::SpanClass span_class, void* slot,
+                                      uint64_t bits);
 
   // An object without pointers of `size` < kTinySize bytes and `align` <= 8,
   // packed with others into a 16-byte block. Zeroed. Null when exhausted. The
@@ -152,6 +155,11 @@ class MCache {
   // or rate 0: none. Ends all runs, for they were taken regardless.
   void SetSampling(const Sampling& sampling);
 
+  // Its user has been interrupted at any instruction outside of this class's
+  // out-of-line functions, and waits. Takes the next slot of each run, in case
+  // the user was about to; after that the cache may be flushed or parked: the
+  // user, when it goes on, has that slot or finds the run ended.
+  void TakeSlotsInFlight();
   // World stopped, before a cycle marks: unused slots of all current runs
   // become free again in their spans, so that conservative marking tells them
   // from objects; forgets the tiny block.
@@ -183,11 +191,18 @@ class MCache {
  private:
   friend class MCacheTestPeer;
 
+  // An ended run: whoever has loaded the limit of the run before, and loads
+  // `next` only now, finds no slot.
+  static constexpr uintptr_t kEnded = uintptr_t{1} << 62;
+
   struct Run {
-    uintptr_t next = 0;
+    uintptr_t next = kEnded;
     uintptr_t limit = 0;
     // kPointerBitmap: what each slot from `next` on has; 0: not known.
     uint64_t pointer_bits = 0;
+
+    // Not an equality: an interrupted user may have stored a `next` of before.
+    bool ended() const { return next >= limit; }
   };
   enum class Tail : uint8_t {
     kReturn,          // nobody can have marked its slots

@@ -28,6 +28,13 @@ class MCacheTestPeer {
   static mheap::MSpan* Current(MCache& cache, mheap::SpanClass c) {
     return cache.spans_[c.index()];
   }
+  // The words that the inlined allocation reads and writes.
+  static uintptr_t& Next(MCache& cache, mheap::SpanClass c) {
+    return cache.runs_[c.index()].next;
+  }
+  static uintptr_t Limit(MCache& cache, mheap::SpanClass c) {
+    return cache.runs_[c.index()].limit;
+  }
   static void SetFlushGen(MCache& cache, uint32_t gen) {
     cache.flush_gen_.StoreRelaxed(gen);
   }

@@ -28,6 +28,10 @@ void tricolor_record_store(const void* old_value, const void* new_value);
 /* Of the n words from `slots` on, which are about to be replaced by the n from
  * `values` on; null: by null pointers. The two may overlap. */
 void tricolor_record_stores(const void* slots, const void* values, size_t n);
+/* Around a barrier for several stores and those stores: no signal stops the
+ * thread in between. They nest. */
+void tricolor_begin_no_preempt(void);
+void tricolor_end_no_preempt(void);
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -48,7 +52,8 @@ static inline void tricolor_write_barrier(const void* old_value,
   if (tricolor_any_heap_marks()) tricolor_record_store(old_value, new_value);
 }
 
-/* Before an array copy, move or (values null) clear. */
+/* Before an array copy, move or (values null) clear; both between
+ * tricolor_begin_no_preempt and tricolor_end_no_preempt. */
 static inline void tricolor_write_barriers(const void* slots,
                                            const void* values, size_t n) {
   if (tricolor_any_heap_marks()) tricolor_record_stores(slots, values, n);

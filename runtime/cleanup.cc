@@ -11,14 +11,19 @@
 #include "tricolor/runtime/cleanup_queue.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
+#include "tricolor/runtime/no_preempt.h"
 
 namespace tricolor {
 
-bool Cleanup::Stop() { return queue_ != nullptr && queue_->Stop(*this); }
+bool Cleanup::Stop() {
+  const runtime::NoPreempt no_preempt;
+  return queue_ != nullptr && queue_->Stop(*this);
+}
 
 namespace runtime {
 
 Cleanup AddCleanupCall(const void* object, std::unique_ptr<CleanupCall> call) {
+  const NoPreempt no_preempt;
   HeapCore* core = HeapRegistry::Find(object);
   TRICOLOR_CHECK(core != nullptr, "a cleanup of %p, which lies in no heap",
                  object);

@@ -34,7 +34,7 @@ void CleanupChecker::Check(Addr object, bool finalizer,
   const char* const kind = finalizer ? "finalizer" : "cleanup";
   const Addr target = SlotOf(object);
   const bool tiny = MayShareBlock(target);
-  std::vector<Held> held = HeldBy(call);
+  std::pmr::vector<Held> held = HeldBy(call);
   if (finalizer) std::erase_if(held, [](const Held& h) { return !h.root; });
   for (const Held& h : held) {
     TRICOLOR_CHECK(tiny ? h.to != object : h.slot != target,
@@ -58,9 +58,9 @@ void CleanupChecker::Check(Addr object, bool finalizer,
   }
 }
 
-std::vector<CleanupChecker::Held> CleanupChecker::HeldBy(
-    const CleanupCall& call) const {
-  std::vector<Held> held;
+std::pmr::vector<CleanupChecker::Held> CleanupChecker::HeldBy(
+    const CleanupCall& call) {
+  std::pmr::vector<Held> held(&memory_);
   const Addr begin(call.bytes());
   const Addr end = begin + ByteCount(call.size());
   for (Addr at = begin.AlignUp(kWord); at + ByteCount(kWord) <= end;

@@ -16,6 +16,7 @@
 #define TRICOLOR_RUNTIME_CLEANUP_CHECK_H_
 
 #include <cstdint>
+#include <memory_resource>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -26,6 +27,7 @@
 #include "tricolor/mheap/type_info.h"
 #include "tricolor/runtime/cleanup.h"
 #include "tricolor/runtime/root_table.h"
+#include "tricolor/runtime/stopped_memory.h"
 
 namespace tricolor::runtime {
 
@@ -54,7 +56,7 @@ class CleanupChecker final : private PointerVisitor {
   void Visit(const void* pointer) override { Reach(Addr(pointer)); }
   void VisitConservatively(uintptr_t word) override { Reach(Addr(word)); }
 
-  std::vector<Held> HeldBy(const CleanupCall& call) const;
+  std::pmr::vector<Held> HeldBy(const CleanupCall& call);
   // The slot that `a` points into, if that is allocated; otherwise null.
   Addr SlotOf(Addr a) const;
   bool MayShareBlock(Addr a) const;
@@ -65,10 +67,12 @@ class CleanupChecker final : private PointerVisitor {
   void VisitElements(const TypeInfo& type, AddrRange payload);
 
   const mheap::MHeap& heap_;
-  std::unordered_set<uint64_t> root_blocks_;
+  std::pmr::monotonic_buffer_resource arena_{1 << 16, StoppedMemory()};
+  std::pmr::unsynchronized_pool_resource memory_{&arena_};
+  std::pmr::unordered_set<uint64_t> root_blocks_{&memory_};
   // What has been reached from one `first`, and from where.
-  std::unordered_map<uint64_t, Addr> reached_;
-  std::vector<Addr> to_scan_;
+  std::pmr::unordered_map<uint64_t, Addr> reached_{&memory_};
+  std::pmr::vector<Addr> to_scan_{&memory_};
   Addr scanned_;
 };
 

@@ -10,6 +10,7 @@
 
 #include "tricolor/base/check.h"
 #include "tricolor/runtime/mutator.h"
+#include "tricolor/runtime/no_preempt.h"
 #include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor::runtime {
@@ -201,6 +202,7 @@ void CleanupQueue::CheckCalls(CleanupChecker& checker) {
 }
 
 CleanupRecord* CleanupQueue::TakeUnit() {
+  const NoPreempt no_preempt;
   MutexLock lock(mutex_);
   CleanupRecord* const unit = queue_;
   if (unit == nullptr || ending_) return nullptr;
@@ -223,6 +225,7 @@ CleanupRecord* CleanupQueue::RunFirst(CleanupRecord* unit) {
   // have stored where the barrier does not look for new values.
   if (unit->finalizer) WriteBarrier(unit->object.pointer(), nullptr);
   std::unique_ptr<CleanupCall> done;  // destroyed with no lock held
+  const NoPreempt no_preempt;
   MutexLock lock(mutex_);
   done = Recycle(*unit);
   return next;
@@ -313,6 +316,7 @@ bool CleanupQueue::AwaitQueued() {
 }
 
 bool CleanupQueue::ending() {
+  const NoPreempt no_preempt;
   MutexLock lock(mutex_);
   return ending_;
 }

@@ -13,7 +13,9 @@
 
 #include "gtest/gtest.h"
 #include "tricolor/base/test_random.h"
+#include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/runtime_testing.h"
+#include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
 namespace {
@@ -156,6 +158,53 @@ TEST_P(ConcurrentMarkTest, NothingIsLostWhenThreadsCollectAllTheTime) {
   options.debug = "gccheckmark=1,clobberfree=1,zeal=3";
   Heap heap(options);
   Shuffle(heap, /*length=*/10, /*collections=*/20);
+}
+
+// Threads come and go in mid-cycle, enter native code, allocate, poll, or only
+// compute, and are stopped by signals where stacks are roots.
+TEST_P(ConcurrentMarkTest, ThreadsComeAndGoWhileACycleMarks) {
+  const uint64_t seed = TestSeed();
+  Heap heap(CheckedOptions(GetParam()));
+  heap.core().world().set_preempt_grace(100'000);
+  std::atomic<bool> done{false};
+  std::atomic<uint64_t> lives{0};
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      TestRandom random(seed + t);
+      while (!done.load(std::memory_order_relaxed)) {
+        OnOtherThread([&] {
+          Mutator mutator(heap);
+          Root<Node> list(mutator, MakeList(mutator, 200));
+          for (uint64_t i = random.Below(20); i > 0; --i) {
+            Node* head = list;
+            if (random.OneIn(3)) {
+              Mutator::NativeScope native(mutator);
+              std::this_thread::yield();
+            }
+            if (random.OneIn(3)) mutator.Safepoint();
+            Root<Node> rest(mutator, head->next);
+            head->next = nullptr;
+            Node* first = mutator.New<Node>(list->value);
+            first->next = rest;
+            list = first;
+            for (uint64_t k = random.Below(100'000); k > 0; --k) {
+              asm volatile("" ::: "memory");
+            }
+            if (random.OneIn(50)) heap.Collect();
+          }
+          ASSERT_TRUE(ListIsIntact(list, 200));
+          ++lives;
+        });
+      }
+    });
+  }
+  for (int i = 0; i < 20 || lives < 20; ++i) heap.Collect();
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+  heap.CheckInvariants();
+  heap.Collect();
+  EXPECT_EQ(heap.ReadMemStats().heap_objects, 0U);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "tricolor/runtime/cleanup_queue.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
+#include "tricolor/runtime/no_preempt.h"
 #include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor::runtime {
@@ -39,6 +40,7 @@ void CheckNotTiny(const mheap::MSpan& span, const void* object, size_t size) {
 
 bool SetFinalizerCall(const void* object, size_t object_size,
                       std::unique_ptr<CleanupCall> call) {
+  const NoPreempt no_preempt;
   HeapCore& core = HeapOf(object);
   if (call == nullptr ||
       !core.PrepareForCall(object, /*finalizer=*/true, *call)) {
@@ -56,6 +58,7 @@ bool SetFinalizerCall(const void* object, size_t object_size,
 }
 
 bool ClearFinalizerOf(const void* object) {
+  const NoPreempt no_preempt;
   HeapCore& core = HeapOf(object);
   std::unique_ptr<CleanupCall> dropped;  // destroyed after WithSweptSpan
   const bool done = core.WithSweptSpan(object, [&](mheap::MSpan& span) {

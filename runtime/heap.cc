@@ -12,11 +12,13 @@
 #include "tricolor/base/units.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
+#include "tricolor/runtime/no_preempt.h"
 
 namespace tricolor {
 namespace {
 
 std::unique_ptr<runtime::HeapCore> CreateOrDie(const HeapOptions& options) {
+  const runtime::NoPreempt no_preempt;
   auto core = runtime::HeapCore::Create(options);
   TRICOLOR_CHECK(core.ok(), "no heap: %s",
                  std::string(core.status().message()).c_str());
@@ -35,39 +37,54 @@ Heap::Heap(std::unique_ptr<runtime::HeapCore> core) : core_(std::move(core)) {
 Heap::~Heap() { core_->Shutdown(); }
 
 absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(const HeapOptions& options) {
+  const runtime::NoPreempt no_preempt;
   auto core = runtime::HeapCore::Create(options);
   if (!core.ok()) return core.status();
   return std::unique_ptr<Heap>(new Heap(*std::move(core)));
 }
 
-void Heap::Collect() { core_->collector().Collect(); }
+void Heap::Collect() {
+  const runtime::NoPreempt no_preempt;
+  core_->collector().Collect();
+}
 
-void Heap::FreeOsMemory() { core_->FreeOsMemory(); }
+void Heap::FreeOsMemory() {
+  const runtime::NoPreempt no_preempt;
+  core_->FreeOsMemory();
+}
 
 int Heap::SetGcPercent(int percent) {
+  const runtime::NoPreempt no_preempt;
   const int old = core_->pacer().SetGcPercent(percent);
   core_->collector().GoalsChanged();
   return old;
 }
 
 int64_t Heap::SetMemoryLimit(int64_t bytes) {
+  const runtime::NoPreempt no_preempt;
   const int64_t old = core_->pacer().SetMemoryLimit(bytes);
   if (bytes >= 0) core_->collector().GoalsChanged();
   return old;
 }
 
-MemStats Heap::ReadMemStats() { return core_->ReadMemStats(); }
+MemStats Heap::ReadMemStats() {
+  const runtime::NoPreempt no_preempt;
+  return core_->ReadMemStats();
+}
 
 void Heap::AddRootRange(const void* begin, size_t bytes) {
+  const runtime::NoPreempt no_preempt;
   const Addr base(begin);
   core_->root_set().AddRange({base, base + ByteCount(bytes)});
 }
 
 void Heap::RemoveRootRange(const void* begin) {
+  const runtime::NoPreempt no_preempt;
   core_->root_set().RemoveRange(Addr(begin));
 }
 
 AllocationSampler* Heap::SetAllocationSampler(AllocationSampler* sampler) {
+  const runtime::NoPreempt no_preempt;
   return core_->SetAllocationSampler(sampler);
 }
 
@@ -86,6 +103,9 @@ Heap* Heap::Of(const void* p) {
                                                             : nullptr;
 }
 
-void Heap::CheckInvariants() { core_->CheckInvariants(); }
+void Heap::CheckInvariants() {
+  const runtime::NoPreempt no_preempt;
+  core_->CheckInvariants();
+}
 
 }  // namespace tricolor

@@ -9,6 +9,8 @@
 #ifndef TRICOLOR_RUNTIME_HEAP_OPTIONS_H_
 #define TRICOLOR_RUNTIME_HEAP_OPTIONS_H_
 
+#include <signal.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -55,6 +57,10 @@ struct HeapOptions {
   // Whether words on stacks and in registers that look like pointers keep
   // objects. Off is the exact mode: only Root and AddRootRange keep objects.
   bool conservative_stacks = true;
+  // The signal that stops a thread which neither allocates nor polls, when the
+  // collector has waited for it for a millisecond. 0: none; such threads hold
+  // collections up. In exact mode there is none: see docs/safepoints.md.
+  int preempt_signal = SIGURG;
   // Whether a thread sweeps after each collection. Off: only allocation and the
   // next collection do.
   bool background_sweep = true;

@@ -9,7 +9,7 @@
 // store that has bypassed the write barrier, a stack that has not been
 // scanned, or a fault of the marker.
 //
-// Go counterpart: gccheckmark. World stopped; slow, and uses malloc: for
+// Go counterpart: gccheckmark. World stopped; slow, and takes much memory: for
 // debugging (TRICOLOR_DEBUG=gccheckmark=1), tests and fuzzers.
 
 #ifndef TRICOLOR_RUNTIME_MARK_VERIFIER_H_
@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory_resource>
 #include <unordered_set>
 #include <vector>
 
@@ -24,6 +25,7 @@
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/type_info.h"
 #include "tricolor/runtime/stack_scan.h"
+#include "tricolor/runtime/stopped_memory.h"
 
 namespace tricolor::runtime {
 
@@ -56,8 +58,9 @@ class MarkVerifier final : private PointerVisitor, public WordSink {
   void ScanElement(const TypeInfo& type, Addr element);
 
   const mheap::MHeap& heap_;
-  std::vector<Object> stack_;
-  std::unordered_set<uint64_t> seen_;  // addresses of slots
+  std::pmr::monotonic_buffer_resource memory_{1 << 20, StoppedMemory()};
+  std::pmr::vector<Object> stack_{&memory_};
+  std::pmr::unordered_set<uint64_t> seen_{&memory_};  // addresses of slots
   Addr source_;                        // what is being scanned; null: a root
 };
 

@@ -9,6 +9,7 @@
 #include "tricolor/base/check.h"
 #include "tricolor/runtime/heap.h"
 #include "tricolor/runtime/heap_core.h"
+#include "tricolor/runtime/no_preempt.h"
 
 namespace tricolor {
 
@@ -17,12 +18,14 @@ using runtime::MutatorState;
 
 Mutator::Mutator(Heap& heap)
     : heap_(heap), core_(heap.core()), root_table_(core_.roots()) {
+  const runtime::NoPreempt no_preempt;
   context_.mutator = this;
   context_.roots = &root_table_;
   core_.world().Attach(context_);
 }
 
 Mutator::~Mutator() {
+  const runtime::NoPreempt no_preempt;
   CheckThreadSlow();
   root_table_.Absorb(context_.root_slots);
   core_.world().Detach(context_);
@@ -49,6 +52,7 @@ void Mutator::CheckThreadSlow() const {
 }
 
 void Mutator::SafepointSlow() {
+  const runtime::NoPreempt no_preempt;
   CheckThreadSlow();
   core_.world().Poll(context_);
 }
@@ -74,6 +78,7 @@ void Mutator::CollectForMemory() {
 
 void* Mutator::AllocateSlotSlow(mheap::SpanClass span_class,
                                 uint64_t pointer_bits, const TypeInfo* type) {
+  const runtime::NoPreempt no_preempt;
   PrepareToAllocate();
   mcache::MCache& cache = context_.processor->cache();
   void* slot = cache.AllocateSlow(span_class, pointer_bits, type);
@@ -108,6 +113,7 @@ class LargeSafepoint final : public mcache::SliceHook {
 }  // namespace
 
 void* Mutator::Allocate(const TypeInfo& type, size_t n) {
+  const runtime::NoPreempt no_preempt;
   CheckThread();
   if (context_.poll.LoadRelaxed() != 0 || core_.pacer().due() ||
       context_.processor->owes() || core_.zealous()) {

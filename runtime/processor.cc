@@ -3,9 +3,10 @@
 
 #include "tricolor/runtime/processor.h"
 
-#include <utility>
+#include <new>
 
 #include "tricolor/base/check.h"
+#include "tricolor/runtime/stopped_memory.h"
 
 namespace tricolor::runtime {
 
@@ -13,7 +14,10 @@ ProcessorPool::~ProcessorPool() {
   for (Processor* p = all_; p != nullptr;) {
     TRICOLOR_CHECK(!p->active_, "processor %p is in use at the heap's end",
                    static_cast<void*>(p));
-    delete std::exchange(p, p->next_);
+    Processor* const next = p->next_;
+    p->~Processor();
+    StoppedMemory()->deallocate(p, sizeof(Processor), alignof(Processor));
+    p = next;
   }
 }
 
@@ -32,7 +36,11 @@ void ProcessorPool::StartSampling(Processor& processor) {
 
 Processor* ProcessorPool::Take() {
   if (idle_ == nullptr) {
-    auto* made = new Processor(parts_);
+    // Not malloc, whose locks an interrupted thread may hold: the world's mutex
+    // is held here, without which that thread is never let go.
+    auto* made =
+        new (StoppedMemory()->allocate(sizeof(Processor), alignof(Processor)))
+            Processor(parts_);
     if (sampling_.sampler != nullptr) StartSampling(*made);
     made->next_ = all_;
     all_ = made;

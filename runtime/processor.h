@@ -125,7 +125,7 @@ class ProcessorPool {
   ProcessorPool(const ProcessorPool&) = delete;
   ProcessorPool& operator=(const ProcessorPool&) = delete;
 
-  // An active one: an idle one or a new one (malloc).
+  // An active one: an idle one or a new one.
   Processor* Take();
   // `processor` has been retired.
   void Put(Processor* processor);

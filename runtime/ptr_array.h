@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <functional>
 
+#include "tricolor/runtime/no_preempt.h"
 #include "tricolor/runtime/ptr.h"
 #include "tricolor/runtime/write_barrier.h"
 
@@ -52,6 +53,7 @@ struct PtrArrayAccess {
 template <typename T>
 void MovePtrs(Ptr<T>* to, const Ptr<T>* from, size_t n) {
   using Access = internal::PtrArrayAccess;
+  const runtime::NoPreempt one_look_at_the_flag;
   if (runtime::AnyHeapMarks()) {
     runtime::RecordStores(to, from, n);
     Access::Move(to, from, n, Access::StoreMarking<T>);
@@ -68,6 +70,7 @@ void CopyPtrs(Ptr<T>* to, const Ptr<T>* from, size_t n) {
 
 template <typename T>
 void ClearPtrs(Ptr<T>* elements, size_t n) {
+  const runtime::NoPreempt one_look_at_the_flag;
   WriteBarriers(elements, nullptr, n);
   for (size_t i = 0; i < n; ++i) {
     internal::PtrArrayAccess::StoreUnmarked<T>(elements[i], nullptr);

@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory_resource>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -26,6 +27,7 @@
 #include "tricolor/runtime/cleanup_queue.h"
 #include "tricolor/runtime/mark_verifier.h"
 #include "tricolor/runtime/root_table.h"
+#include "tricolor/runtime/stopped_memory.h"
 
 namespace tricolor::runtime {
 
@@ -77,10 +79,11 @@ class RootSet final : public gc::RootSource {
   RootTable& roots_;
   CleanupQueue& cleanups_;
   const bool check_cleanups_;
-  std::vector<AddrRange> ranges_ ABSL_GUARDED_BY(roots_.mutex());
+  std::pmr::vector<AddrRange> ranges_ ABSL_GUARDED_BY(roots_.mutex()){
+      StoppedMemory()};
   // The jobs of the running cycle: the blocks that there were when it began.
   // Slots of newer blocks hold what the barrier has recorded.
-  std::vector<const RootBlock*> block_jobs_;
+  std::pmr::vector<const RootBlock*> block_jobs_{StoppedMemory()};
   // And one for due finalizers, and those for objects with finalizers.
 };
 

@@ -12,6 +12,7 @@
 #include "tricolor/base/units.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
+#include "tricolor/runtime/no_preempt.h"
 #include "tricolor/runtime/stack_scan.h"
 #include "tricolor/runtime/world.h"
 
@@ -187,6 +188,7 @@ size_t RootTable::CountUsedLocked() const {
 }
 
 void AssignRoot(RootSlot** slot, const void* p) {
+  const NoPreempt no_preempt;
   RootSlot* const old = *slot;
   RootSlot* fresh = nullptr;
   if (p != nullptr) {
@@ -203,6 +205,7 @@ void AssignRoot(RootSlot** slot, const void* p) {
 }
 
 RootSlot* TryNewRootIn(RootTable& table, const void* p) {
+  const NoPreempt no_preempt;
   if (p == nullptr) return nullptr;
   TRICOLOR_CHECK(table.Contains(p), "a Root of %p, which is not in its heap",
                  p);
@@ -210,12 +213,14 @@ RootSlot* TryNewRootIn(RootTable& table, const void* p) {
 }
 
 RootSlot* NewRootIn(RootTable& table, const void* p) {
+  const NoPreempt no_preempt;
   RootSlot* slot = TryNewRootIn(table, p);
   if (slot == nullptr && p != nullptr) throw std::bad_alloc();
   return slot;
 }
 
 void FreeRoot(RootSlot* slot) {
+  const NoPreempt no_preempt;
   if (slot != nullptr) RootBlock::Of(slot).table->Free(slot);
 }
 

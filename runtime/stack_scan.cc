@@ -35,15 +35,20 @@ void CopyUnsynchronized(const volatile uint64_t* from, size_t words,
 
 class GreySink final : public WordSink {
  public:
-  explicit GreySink(gc::GreyBuffer& grey) : grey_(grey) {}
+  // `ends`: a word may also be the end of what it keeps.
+  GreySink(gc::GreyBuffer& grey, bool ends) : grey_(grey), ends_(ends) {}
   void Take(const uint64_t* words, size_t count) override {
-    for (size_t i = 0; i < count; ++i) grey_.Add(words[i]);
+    for (size_t i = 0; i < count; ++i) {
+      grey_.Add(words[i]);
+      if (ends_) grey_.Add(words[i] - 1);
+    }
     count_ += count;
   }
   size_t count() const { return count_; }
 
  private:
   gc::GreyBuffer& grey_;
+  const bool ends_;
   size_t count_ = 0;
 };
 
@@ -130,9 +135,22 @@ void StackSnapshot::Finish() {
   CopyUnsynchronized(Addr(stack_pointer).as<const volatile uint64_t>(),
                      top_words, top);
   fake_stack = CurrentFakeStack();
+  interrupted = false;
+  alternate = {};
+}
+
+void StackSnapshot::SetInterrupted(uintptr_t pointer, AddrRange other) {
+  for (uint64_t& word : registers) word = 0;
+  stack_pointer = pointer;
+  top_words = 0;
+  fake_stack = CurrentFakeStack();
+  alternate = other;
+  interrupted = true;
 }
 
 void ReadStack(const StackSnapshot& snapshot, WordSink& sink) {
+  ReadMemory(snapshot.fake_stack, snapshot.alternate.base.value(),
+             snapshot.alternate.limit.value(), sink);
   ReadAll(snapshot.fake_stack, snapshot.registers, StackSnapshot::kRegisters,
           sink);
   ReadAll(snapshot.fake_stack, snapshot.top, snapshot.top_words, sink);
@@ -144,14 +162,16 @@ void ReadUnsynchronized(AddrRange range, WordSink& sink) {
   ReadMemory(nullptr, range.base.value(), range.limit.value(), sink);
 }
 
+// A thread that is interrupted in the middle of an allocation may have no more
+// than the end of the slot that it takes.
 size_t ShadeStack(const StackSnapshot& snapshot, gc::GreyBuffer& grey) {
-  GreySink sink(grey);
+  GreySink sink(grey, /*ends=*/snapshot.interrupted);
   ReadStack(snapshot, sink);
   return sink.count();
 }
 
 size_t ShadeRange(AddrRange range, gc::GreyBuffer& grey) {
-  GreySink sink(grey);
+  GreySink sink(grey, /*ends=*/false);
   ReadUnsynchronized(range, sink);
   return sink.count();
 }

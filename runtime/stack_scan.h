@@ -59,7 +59,13 @@ struct StackSnapshot {
   // ASan's; null without.
   void* fake_stack;
   StackBounds bounds;
+  // Of a thread that a signal has interrupted at any instruction: its registers
+  // are in the signal's frame, on its stack or on an alternate one (else empty).
+  bool interrupted = false;
+  AddrRange alternate;
 
+  // In a signal handler, whose frames have everything else.
+  void SetInterrupted(uintptr_t pointer, AddrRange other);
   // Completes a snapshot whose registers have been stored, on its own thread.
   void Finish();
 };

@@ -14,6 +14,7 @@
 #include "tricolor/mheap/mspan.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
+#include "tricolor/runtime/no_preempt.h"
 #include "tricolor/runtime/survival.h"
 #include "tricolor/runtime/world.h"
 
@@ -29,6 +30,7 @@ HeapCore& HeapOf(const void* p) {
 }  // namespace
 
 WeakHandle MakeWeak(const void* p) {
+  const NoPreempt no_preempt;
   HeapCore& core = HeapOf(p);
   WeakHandle handle;
   core.WithSweptSpan(p, [&](mheap::MSpan& span) {
@@ -43,6 +45,7 @@ WeakHandle MakeWeak(const void* p) {
 }
 
 void* GetWeak(const WeakHandle& handle) {
+  const NoPreempt no_preempt;
   const mheap::WeakSlot& slot = *handle.slot;
   for (;;) {
     // Acquire, pairs with the release of the sweeper, and of who made the slot.

@@ -6,6 +6,7 @@
 #include "tricolor/runtime/world.h"
 
 #include "tricolor/base/check.h"
+#include "tricolor/runtime/no_preempt.h"
 #include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor::runtime {
@@ -44,6 +45,13 @@ MutatorContext* MutatorOfThread(const World& world) {
   return m;
 }
 
+World::World(const ProcessorParts& parts, bool scan_stacks, int preempt_signal)
+    : scan_stacks_(scan_stacks),
+      preempt_signal_(preempt_signal),
+      processors_(parts) {
+  if (preempt_signal != 0) InstallPreemptHandler(preempt_signal);
+}
+
 World::~World() {
   MutexLock lock(mutex_);
   TRICOLOR_CHECK(mutators_ == nullptr,
@@ -61,6 +69,7 @@ void World::Attach(MutatorContext& context) {
                  static_cast<void*>(other->mutator));
   context.world = this;
   context.thread = ThreadToken();
+  context.pthread = pthread_self();
   context.stack.bounds = StackBounds::OfThisThread();
   ThreadNativeScope others_native;
   {
@@ -108,6 +117,7 @@ void World::Unlink(MutatorContext& context) {
 }
 
 void World::Poll(MutatorContext& context) {
+  const NoPreempt no_preempt;
   for (;;) {
     const uint32_t poll = context.poll.LoadRelaxed();
     if (poll == 0) return;
@@ -171,6 +181,7 @@ ThreadNativeScope::~ThreadNativeScope() {
 // A thread never waits for one world while it is managed in another: two such
 // threads and two collectors could wait for each other in a ring.
 void World::LeaveTogether() {
+  const NoPreempt no_preempt;
   for (;;) {
     MutatorContext* blocked = MutatorsOfThread();
     while (blocked != nullptr && (!blocked->leaving || TryLeave(*blocked))) {
@@ -223,8 +234,11 @@ void World::Stop() {
     SetPollBit(*m, kPollStop);   // S1
     if (!Claim(*m)) ++running_;  // S2
   }
-  while (running_ != 0) collector_wakes_.Wait(mutex_);
+  AwaitStopped();
   stopped_.Acquire();
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    if (m->interrupted) m->processor->cache().TakeSlotsInFlight();
+  }
 }
 
 void World::Start() {
@@ -233,8 +247,7 @@ void World::Start() {
   stopping_ = false;
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
     m->poll.FetchAndRelaxed(~kPollStop);
-    // Release: pairs with TryLeave.
-    m->state.StoreRelease(MutatorState::kNative);
+    Unclaim(*m);
   }
   mutators_wake_.SignalAll();
 }
@@ -248,6 +261,7 @@ void World::RequestFlush() {
 
 MutatorContext* World::ClaimToServe(uint32_t bit) {
   MutexLock lock(mutex_);
+  Preemption preemption;
   for (;;) {
     bool waiting = false;
     for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
@@ -255,20 +269,25 @@ MutatorContext* World::ClaimToServe(uint32_t bit) {
       if (Claim(*m)) return m;
       waiting = true;
     }
-    if (!waiting) return nullptr;
-    collector_wakes_.Wait(mutex_);
+    if (!waiting) {
+      WithdrawSignals();
+      return nullptr;
+    }
+    AwaitOrPreempt(bit, preemption);
   }
 }
 
 void World::EndServing(MutatorContext& context, uint32_t bit) {
   context.poll.FetchAndRelease(~bit);
   MutexLock lock(mutex_);
-  context.state.StoreRelease(MutatorState::kNative);
+  context.signaled.StoreRelease(0);
+  Unclaim(context);
   mutators_wake_.SignalAll();
 }
 
 void World::FinishFlush() {
   while (MutatorContext* m = ClaimToServe(kPollFlush)) {
+    if (m->interrupted) m->processor->cache().TakeSlotsInFlight();
     m->processor->FlushForOwner();
     EndServing(*m, kPollFlush);
   }
@@ -288,13 +307,18 @@ void MutatorContext::Shade(const void* old_value, const void* new_value) {
   if (!stack_scanned) grey.Add(Addr(new_value).value());
 }
 
-void World::ShadeMutator(MutatorContext& context) {
+size_t World::ShadeMutator(MutatorContext& context) {
   gc::GreyBuffer& grey = context.processor->grey();
+  size_t words = 0;
   if (!context.stack_scanned) {
-    stack_words_.FetchAddRelaxed(ShadeStack(context.stack, grey));
-    context.stack_scanned = true;
+    words = ShadeStack(context.stack, grey);
+    if (!rescan_stacks_) {
+      context.stack_scanned = true;
+      stack_words_.FetchAddRelaxed(words);
+    }
   }
   grey.Publish();
+  return words;
 }
 
 void World::FinishShadeOwn(MutatorContext& context) {
@@ -320,10 +344,15 @@ void World::BeginMarking() {
   MutexLock lock(mutex_);
   marking_ = true;
   stack_words_.StoreRelaxed(0);
+  rescan_stacks_ = false;
   processors_.ForEach([](Processor& p) { p.cache().set_allocate_black(true); });
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
     m->marking = true;
     m->stack_scanned = !scan_stacks_;
+    if (!m->interrupted) continue;
+    // It may be about to store one of these, and no barrier will record it.
+    rescan_stacks_ = true;
+    ShadeStack(m->stack, m->processor->grey());
   }
   marking_heaps.FetchAddRelaxed(1);
 }
@@ -331,7 +360,9 @@ void World::BeginMarking() {
 void World::ShadeAllStopped() {
   MutexLock lock(mutex_);
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
-    ShadeMutator(*m);
+    const size_t words = ShadeMutator(*m);
+    // Of stacks that are scanned several times, this time counts.
+    if (rescan_stacks_) stack_words_.FetchAddRelaxed(words);
     m->poll.FetchAndRelease(~kPollShade);
   }
 }

@@ -24,6 +24,8 @@
 #ifndef TRICOLOR_RUNTIME_WORLD_H_
 #define TRICOLOR_RUNTIME_WORLD_H_
 
+#include <pthread.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -31,6 +33,7 @@
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/atomic.h"
 #include "tricolor/base/mutex.h"
+#include "tricolor/runtime/preempt.h"
 #include "tricolor/runtime/processor.h"
 #include "tricolor/runtime/root_table.h"
 #include "tricolor/runtime/stack_scan.h"
@@ -66,6 +69,13 @@ struct MutatorContext {
   const void* thread = nullptr;  // ThreadToken() of its thread
   int native_scopes = 0;         // that are open, nested
   bool leaving = false;          // native, and about to become managed
+  pthread_t pthread = {};        // its thread, to signal
+  // A collector waits and has sent a signal. Set and cleared by it; a thread
+  // that a signal has made native stays so meanwhile.
+  Atomic<uint32_t> signaled;
+  // Native because a signal has interrupted it: its thread waits on a futex,
+  // `signaled` or `state`.
+  bool interrupted = false;
   // A cycle marks: changed with the world stopped.
   bool marking = false;
   // The stack needs no scan (any more) in this cycle.
@@ -104,11 +114,17 @@ class ABSL_LOCKABLE WorldStopped {
   void Assert() const ABSL_ASSERT_EXCLUSIVE_LOCK() {}
 };
 
+// How long a collector has waited, and for what it waits next.
+struct Preemption {
+  int64_t waited_ns = 0;
+  int64_t signaled_at_ns = -1;  // the last time
+};
+
 class World {
  public:
-  // `scan_stacks`: stacks are roots.
-  World(const ProcessorParts& parts, bool scan_stacks)
-      : scan_stacks_(scan_stacks), processors_(parts) {}
+  // `scan_stacks`: stacks are roots. `preempt_signal`: what stops threads that
+  // do not come to a safepoint by themselves; 0: nothing does.
+  World(const ProcessorParts& parts, bool scan_stacks, int preempt_signal);
   // Fatal when a mutator is attached.
   ~World();
   World(const World&) = delete;
@@ -133,6 +149,11 @@ class World {
   // other mutators native too.
   static void LeaveNative(MutatorContext& context);
 
+  // In the handler of a preemption signal: makes the thread's mutators native,
+  // if a collector waits for one of them and the thread is at no unsafe point,
+  // until all are served. Async-signal-safe.
+  static void ParkInterrupted(const Interruption& interruption);
+
   // ---- The collector: one thread at a time, no mutator of which is managed.
   void Stop() ABSL_EXCLUSIVE_LOCK_FUNCTION(stopped_);
   void Start() ABSL_UNLOCK_FUNCTION(stopped_);
@@ -143,6 +164,13 @@ class World {
   // call, what its barrier recorded, and has had its stack scanned, by its own
   // thread at a safepoint or, if that is native, by the caller.
   void ShadeAll();
+
+  // How long mutators have to come to a safepoint before signals are sent.
+  void set_preempt_grace(int64_t nanoseconds) {
+    preempt_grace_ns_.StoreRelaxed(nanoseconds);
+  }
+  // Signals that have been sent.
+  uint64_t signals_sent() const { return signals_sent_.LoadRelaxed(); }
 
   // ---- With the world stopped.
   WorldStopped& stopped() ABSL_LOCK_RETURNED(stopped_) { return stopped_; }
@@ -193,6 +221,8 @@ class World {
   // The compare-and-swap kNative -> kClaimed.
   static bool Claim(MutatorContext& context);
   static bool TryLeave(MutatorContext& context);
+  // The end of ParkInterrupted.
+  static void AwaitRelease();
   // Makes all of the thread's mutators managed whose `leaving` is set.
   static void LeaveTogether();
   void AwaitUnclaimed(MutatorContext& context);
@@ -203,14 +233,36 @@ class World {
   MutatorContext* ClaimToServe(uint32_t bit);
   // Answers for a mutator that ClaimToServe has returned.
   void EndServing(MutatorContext& context, uint32_t bit);
-  // By its own thread, or by who claimed it.
-  void ShadeMutator(MutatorContext& context);
+  // By its own thread, or by who claimed it. Words of its stack.
+  size_t ShadeMutator(MutatorContext& context);
+  // Waits until all mutators are claimed.
+  void AwaitStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Claims those that have become native without saying so.
+  void ClaimInterrupted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Lets interrupted threads go on though others have not stopped.
+  void LetInterruptedGo() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits for a change; after a while, sends signals to managed mutators whose
+  // poll words have one of the bits.
+  void AwaitOrPreempt(uint32_t bits, Preemption& preemption)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // No signal is out any more.
+  void WithdrawSignals() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // claimed -> native.
+  static void Unclaim(MutatorContext& context);
   void Link(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Unlink(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // One mutator fewer to wait for.
   void NoteStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const bool scan_stacks_;
+  const int preempt_signal_;
+  Atomic<int64_t> preempt_grace_ns_{1'000'000};
+  Atomic<uint64_t> signals_sent_;
+  // In this cycle stacks are scanned in every handshake, and never count as
+  // scanned: a thread was interrupted while the barriers were switched on, and
+  // may have been about to make a store that does not record. Changed with the
+  // world stopped.
+  bool rescan_stacks_ = false;
   WorldStopped stopped_;
   Atomic<uint64_t> stack_words_;
   mutable Mutex mutex_{LockRank::kWorld};

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "tricolor/runtime/barrier_c.h"
+#include "tricolor/runtime/no_preempt.h"
 #include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
@@ -21,6 +22,7 @@ static_assert(std::is_standard_layout_v<Atomic<uint32_t>> &&
 // A thread attached to several heaps has a buffer in each, which passes over
 // the pointers of the others.
 void RecordStore(const void* old_value, const void* new_value) {
+  const NoPreempt no_preempt;
   for (MutatorContext* m = MutatorsOfThread(); m != nullptr;
        m = m->next_of_thread) {
     if (m->marking) m->Shade(old_value, new_value);
@@ -30,6 +32,7 @@ void RecordStore(const void* old_value, const void* new_value) {
 // What another thread stores into one of these words after it has been read
 // here is that thread's to record, and need not be found.
 void RecordStores(const void* slots, const void* values, size_t n) {
+  const NoPreempt no_preempt;
   const auto pointer_at = [](const void* words, size_t i) {
     return words == nullptr
                ? nullptr
@@ -54,6 +57,14 @@ void tricolor_record_store(const void* old_value, const void* new_value) {
 
 void tricolor_record_stores(const void* slots, const void* values, size_t n) {
   tricolor::runtime::RecordStores(slots, values, n);
+}
+
+void tricolor_begin_no_preempt(void) {
+  tricolor::runtime::no_preempt_depth.AddOwned(1);
+}
+
+void tricolor_end_no_preempt(void) {
+  tricolor::runtime::no_preempt_depth.AddOwned(uint32_t{0} - 1);
 }
 
 }  // extern "C"
