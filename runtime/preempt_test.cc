@@ -272,6 +272,11 @@ TEST(PreemptBarrierTest, AStoreInterruptedBehindItsBarrierLosesNothing) {
     table = maker.New<Slots>();
     table->slots[7] = maker.New<Node>(uint64_t{1});
   });
+  // The next threads get the same memory as stacks.
+  OnOtherThread([] {
+    volatile char forgotten[64 << 10];
+    for (volatile char& c : forgotten) c = 0;
+  });
   std::atomic<int> ready{0};
   std::atomic<bool> loaded{false};
   std::atomic<bool> done{false};
