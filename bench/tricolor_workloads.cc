@@ -41,6 +41,23 @@ class TricolorBackend {
   char* NewBytes(size_t n) { return NewArray<char>(n); }
   void Free(const void*) {}
   void Collect() { heap_.Collect(); }
+  void ForgetStops() { before_ = heap_.ReadMemStats(); }
+  void PrintStops() {
+    tricolor::MemStats stats = heap_.ReadMemStats();
+    stats.pauses -= before_.pauses;
+    stats.stopped -= before_.stopped;
+    const auto print = [](const char* figure,
+                          const tricolor::StopHistogram& stops, double q) {
+      bench::Print(figure, static_cast<double>(stops.Quantile(q)) / 1e3);
+    };
+    print("stop-p50-us", stats.pauses, 0.5);
+    print("stop-p99-us", stats.pauses, 0.99);
+    print("stop-max-us", stats.pauses, 1);
+    print("stopped-p50-us", stats.stopped, 0.5);
+    print("stopped-max-us", stats.stopped, 1);
+    bench::Print("stop-collections",
+                 static_cast<double>(stats.num_gc - before_.num_gc));
+  }
   template <typename Join>
   void Await(const Join& join) {
     tricolor::Mutator::NativeScope native(mutator_);
@@ -50,6 +67,7 @@ class TricolorBackend {
  private:
   tricolor::Heap heap_;
   tricolor::Mutator mutator_{heap_};
+  tricolor::MemStats before_;
 };
 
 class TricolorBackend::Thread {

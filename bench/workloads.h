@@ -13,6 +13,8 @@
 //   Backend::kCollects     whether that means anything
 //   Backend::Thread        made on another thread from the backend: a backend
 //                          there; void: none
+//   backend.ForgetStops()  from now on stops of the world count,
+//   backend.PrintStops()   which this prints, if it knows them
 //   backend.Await(join)    calls join(), which waits for such threads
 //   Backend::Keep<T>       a variable on the stack that keeps a T alive
 //   TRICOLOR_TRACE(...)    a macro; it may stand for nothing
@@ -33,6 +35,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -329,9 +332,58 @@ void MarkLists(Backend& backend, uint32_t megabytes) {
   Use(static_cast<Field*>(heads));
 }
 
+// What a program sees that serves requests from a large heap: a live graph of
+// `megabytes`, whose nodes are replaced in random order. Microseconds for a
+// step of 100 replacements: median, 99th and 99.9th percentile, worst; and what
+// the collector says of its own stops.
+template <typename Backend>
+void Delays(Backend& backend, uint32_t megabytes) {
+  using Node = GraphNode<Backend>;
+  using Field = typename Backend::template Field<Node>;
+  const auto nodes =
+      static_cast<uint32_t>(uint64_t{megabytes} * 1000000 / sizeof(Node));
+  Random random(3);
+  typename Backend::template Keep<Field> all(
+      backend.template NewArray<Field>(nodes));
+  const auto replace = [&](uint32_t i) {
+    auto* const node = backend.template New<Node>();
+    Field* const index = all;
+    for (auto& edge : node->edges) edge = index[random.Below(nodes)];
+    // Or all of the past would live.
+    if (Node* old = index[i]) {
+      for (auto& edge : old->edges) edge = nullptr;
+    }
+    index[i] = node;
+  };
+  for (uint32_t i = 0; i < nodes; ++i) replace(i);
+  backend.ForgetStops();
+  std::vector<double> steps;  // five times each node
+  steps.reserve(nodes / 20 + 1);
+  double last = WallSeconds();
+  while (steps.size() < nodes / 20) {
+    for (int i = 0; i < 100; ++i) replace(random.Below(nodes));
+    const double now = WallSeconds();
+    steps.push_back((now - last) * 1e6);
+    last = now;
+  }
+  std::sort(steps.begin(), steps.end());
+  const auto percentile = [&](double q) {
+    return steps[static_cast<size_t>(q *
+                                     static_cast<double>(steps.size() - 1))];
+  };
+  Print("delay-p50-us", percentile(0.5));
+  Print("delay-p99-us", percentile(0.99));
+  Print("delay-p99.9-us", percentile(0.999));
+  Print("delay-max-us", percentile(1));
+  Print("delay-mean-us", std::accumulate(steps.begin(), steps.end(), 0.0) /
+                             static_cast<double>(steps.size()));
+  backend.PrintStops();
+  Print("delay-peak-MB", PeakMegabytes());
+}
+
 // WORKLOAD SIZE: `alloc SECONDS`, `alloc-512 OBJECTS` (or another of the
 // sizes), `threads SECONDS`, `trees DEPTH`, `churn STEPS`, `graph NODES`,
-// `lists MEGABYTES`.
+// `lists MEGABYTES`, `delays MEGABYTES`.
 template <typename Backend>
 int Main(int argc, char** argv) {
   const std::string workload = argc == 3 ? argv[1] : "";
@@ -350,6 +402,8 @@ int Main(int argc, char** argv) {
     MarkGraph(backend, static_cast<uint32_t>(size));
   } else if (Backend::kCollects && size > 0 && workload == "lists") {
     MarkLists(backend, static_cast<uint32_t>(size));
+  } else if (Backend::kCollects && size > 0 && workload == "delays") {
+    Delays(backend, static_cast<uint32_t>(size));
   } else if (size > 0 && workload == "threads") {
     if constexpr (!std::is_void_v<typename Backend::Thread>) {
       AllocateOnTwo<16>(backend, size);
@@ -359,7 +413,8 @@ int Main(int argc, char** argv) {
   } else {
     std::fprintf(
         stderr,
-        "usage: %s alloc|alloc-BYTES|threads|trees|churn|graph|lists SIZE\n",
+        "usage: %s alloc|alloc-BYTES|threads|trees|churn|graph|lists|delays "
+        "SIZE\n",
         argv[0]);
     return 1;
   }

@@ -50,6 +50,10 @@ void GcPacer::Commit() {
         std::max(goal, SaturatingAdd(triggered_.LoadRelaxed(), kLeastRunway));
   }
   goal_.StoreRelaxed(goal);
+  // The limit is to be kept, the percentage to be met on average.
+  most_.StoreRelaxed(LimitGoal(inputs_) <= goal
+                         ? goal
+                         : SaturatingAdd(goal, goal / 10));
   hard_goal_.StoreRelaxed(std::max(goal, HardGoal(inputs_)));
   const uint64_t expected = ExpectedWork();
   expected_work_.StoreRelaxed(expected);

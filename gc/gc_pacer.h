@@ -90,6 +90,9 @@ class GcPacer {
   uint64_t goal() const { return goal_.LoadRelaxed(); }
   // UINT64_MAX: none.
   uint64_t trigger() const { return shown_trigger_.LoadRelaxed(); }
+  // Whether the heap has outgrown its goal by a tenth or, where the goal is the
+  // memory limit's, at all: then it is time to wait for the cycle's end.
+  bool outrun() const { return heap_live() >= most_.LoadRelaxed(); }
   bool marking() const { return marking_.LoadRelaxed(); }
   // Cycles started.
   uint32_t cycle() const { return cycle_.LoadRelaxed(); }
@@ -175,6 +178,7 @@ class GcPacer {
   Atomic<double> work_per_byte_;
   // What Revise goes by, written under the mutex.
   Atomic<uint64_t> goal_;
+  Atomic<uint64_t> most_;
   Atomic<uint64_t> hard_goal_;
   Atomic<uint64_t> shown_trigger_;
   Atomic<uint64_t> triggered_;

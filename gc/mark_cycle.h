@@ -108,6 +108,9 @@ struct MarkCycle {
   // release; the last idle worker takes the flag with acquire before it lets
   // the heap be rescanned, and so the rescan finds the mark.
   Atomic<bool> overflowed;
+  // Assists find nothing: what is there is to be seen by who decides whether
+  // marking is over.
+  Atomic<bool> assists_closed;
   // Threads in an assist have found nothing to scan: workers are to share.
   Atomic<bool> assists_starve;
   // What others than the cycle's workers have done: objects marked, by

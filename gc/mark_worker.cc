@@ -37,7 +37,7 @@ void MarkWorker::Run(int index) {
     RunRootJobs();
     Drain();
     RunRescanJobs();
-    Report();
+    if (!Report()) Rest();
   } while (AwaitWork());
 }
 
@@ -69,13 +69,16 @@ uint64_t MarkWorker::Assist(uint64_t bytes) {
   return stats_.scanned_bytes;
 }
 
-void MarkWorker::Report() {
+bool MarkWorker::Report() {
   const uint64_t bytes = stats_.scanned_bytes - reported_;
   reported_ = stats_.scanned_bytes;
   check_at_ = reported_ + kReportInterval;
-  if (cycle_.monitor == nullptr || cycle_.monitor->Worked(index_, bytes)) {
-    return;
-  }
+  return cycle_.monitor == nullptr || cycle_.monitor->Worked(index_, bytes);
+}
+
+void MarkWorker::Rest() {
+  TurnBlocks();
+  TurnBlocks();
   work_.ShareAll();
   while (!cycle_.monitor->Rest(index_)) {
     // They may be waiting for this worker to have nothing to do either.
@@ -89,9 +92,7 @@ bool MarkWorker::CheckIn() {
     work_.Share();
   }
   if (ABSL_PREDICT_TRUE(stats_.scanned_bytes < check_at_)) return true;
-  if (assisting_) return false;
-  Report();
-  return true;
+  return !assisting_ && Report();
 }
 
 void MarkWorker::RunRootJobs() {
@@ -232,13 +233,20 @@ void MarkWorker::DrainLocal() {
       continue;
     }
     if (head == tail) return;
-    ScanItem(objects_[head++ % kObjectRing]);
-    if (parallel_ && --until_share == 0) {
-      until_share = kShareInterval;
-      if (ABSL_PREDICT_FALSE(!CheckIn())) break;
+    const MarkItem next = objects_[head++ % kObjectRing];
+    ScanItem(next);
+    if (!parallel_) continue;
+    // Others than those with pointer bitmaps may be large.
+    if (--until_share != 0 && (next.kind() == MarkItem::kPointerBitmap ||
+                               stats_.scanned_bytes < check_at_)) {
+      continue;
     }
+    until_share = kShareInterval;
+    if (ABSL_PREDICT_TRUE(CheckIn())) continue;
+    while (head != tail) Push(objects_[head++ % kObjectRing]);
+    if (assisting_) return;
+    Rest();
   }
-  while (head != tail) Push(objects_[head++ % kObjectRing]);
 }
 
 // ---- Marking.

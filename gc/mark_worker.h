@@ -101,7 +101,10 @@ class MarkWorker final : public PointerVisitor {
   void DrainLocal();
   // Between two objects: whether DrainLocal is to go on.
   bool CheckIn();
-  void Report();
+  // Tells the monitor; whether this worker need not rest.
+  bool Report();
+  // Hands everything on, and rests until it may go on.
+  void Rest();
   void ScanItem(MarkItem item);
 
   // ---- Marking: mark-inl.h and mark_worker.cc.

@@ -72,6 +72,7 @@ void Marker::BeginCycle(RootSource& roots, const CycleOptions& options) {
   cycle_.rescan_words.Reset(0);
   cycle_.overflowed.StoreRelaxed(false);
   cycle_.assists_starve.StoreRelaxed(false);
+  cycle_.assists_closed.StoreRelaxed(false);
   cycle_.others_marked.StoreRelaxed(0);
   cycle_.others_marked_bytes.StoreRelaxed(0);
   cycle_.others_scanned.StoreRelaxed(0);
@@ -112,6 +113,7 @@ void Marker::RunWorker(int index) {
 }
 
 uint64_t Marker::Assist(MarkWorker& worker, uint64_t bytes) {
+  if (cycle_.assists_closed.LoadRelaxed()) return 0;
   return worker.Assist(bytes);
 }
 

@@ -54,6 +54,10 @@ class Marker {
   // nothing. `worker` is its thread's own, made of cycle(); no safepoint
   // meanwhile.
   uint64_t Assist(MarkWorker& worker, uint64_t bytes);
+  // From now on assists find nothing, so that what a handshake brings, and what
+  // an assist has handed back before its thread answers, stays to be seen by
+  // HasWork; or they are open again.
+  void CloseAssists(bool close) { cycle_.assists_closed.StoreRelaxed(close); }
   // Whether workers are to publish more of what they have, for assists.
   void SetAssistsStarve(bool starve) {
     cycle_.assists_starve.StoreRelaxed(starve);

@@ -14,7 +14,6 @@
 namespace tricolor::mcache {
 
 using mheap::MSpan;
-using mheap::SlotRun;
 
 namespace {
 
@@ -63,8 +62,8 @@ MSpan* MCache::TakeLarge(const mheap::ObjectLayout& layout) {
   MSpan* span =
       heap_.AllocSpan(processor_, pages, layout.span_class, alignment);
   if (span == nullptr) return nullptr;
-  span->TakeLarge();
-  if (allocate_black_) MarkTaken(*span, {.first = 0, .count = 1});
+  span->TakeLarge(allocate_black_);
+  if (allocate_black_) NoteBlack(*span, 1);
   {
     mheap::StatsSection stats(processor_.stats());
     stats->small_allocated[0] += 1;
@@ -76,12 +75,11 @@ MSpan* MCache::TakeLarge(const mheap::ObjectLayout& layout) {
   return span;
 }
 
-// While a cycle marks, new objects are black: the slots are marked before any
-// of them is handed out, and so is the page, or the page reclaimer would sweep
-// the span for nothing.
-void MCache::MarkTaken(MSpan& span, SlotRun run) {
-  span.MarkRun(run);
-  black_bytes_ += run.count * span.slot_size();
+// While a cycle marks, new objects are black: slots are marked as they are
+// taken, and so must the page be, or the page reclaimer would sweep the span
+// for nothing.
+void MCache::NoteBlack(const MSpan& span, uint64_t slots) {
+  black_bytes_ += slots * span.slot_size();
   const uint64_t page = PagesIn(span.base() - heap_.base()).value();
   Atomic<uint64_t>& word = heap_.page_marks_word(page / 64);
   const uint64_t bit = uint64_t{1} << (page % 64);

@@ -88,12 +88,12 @@ SlotRun MCache::TakeRun(SpanClass span_class, bool* sampled) {
     *sampled = run.sampled;
     most = std::min(most, run.most);
   }
-  const SlotRun taken = span->TakeFreeRun(static_cast<uint32_t>(most));
+  const SlotRun taken = span->TakeFreeRun(static_cast<uint32_t>(most), allocate_black_);
   TRICOLOR_CHECK(taken.count != 0,
                  "span %p has %u of %u slots allocated and none free",
                  span->base().pointer(), span->allocated(), span->slots());
   if (sample_points_.on()) sample_points_.Took(span_class, taken.count);
-  if (allocate_black_) MarkTaken(*span, taken);
+  if (allocate_black_) NoteBlack(*span, taken.count);
   return taken;
 }
 

@@ -218,7 +218,8 @@ class MCache {
   uint32_t UnusedSlots(mheap::SpanClass span_class) const;
   // Counts what has been handed out of the current span since the last time.
   void CountAllocated(mheap::SpanClass span_class, mheap::HeapStats& stats);
-  void MarkTaken(mheap::MSpan& span, mheap::SlotRun run);
+  // Slots have been taken, and marked.
+  void NoteBlack(const mheap::MSpan& span, uint64_t slots);
   // The next run of the class, and whether its first slot is to be sampled;
   // empty when the heap is exhausted.
   mheap::SlotRun TakeRun(mheap::SpanClass span_class, bool* sampled);

@@ -112,7 +112,7 @@ void MSpan::ZeroSlots(uint32_t first, uint32_t end) {
   std::memset(range.base.pointer(), 0, range.size().value());
 }
 
-SlotRun MSpan::TakeFreeRun(uint32_t max_slots) {
+SlotRun MSpan::TakeFreeRun(uint32_t max_slots, bool black) {
   TRICOLOR_DCHECK(max_slots > 0, "run of at most 0 slots asked of span %p",
                   static_cast<void*>(this));
   const uint32_t from = free_index_.LoadRelaxed();
@@ -128,13 +128,14 @@ SlotRun MSpan::TakeFreeRun(uint32_t max_slots) {
     zeroed_end_ = std::max(zeroed_end_, end);
   }
   allocated_ += end - first;
+  if (black) MarkRun({first, end - first});
   // Release, pairs with IsFree: without it a conservative reader could find
   // the slot taken and scan the garbage of its former life.
   free_index_.StoreRelease(end);
   return {first, end - first};
 }
 
-void MSpan::TakeLarge() {
+void MSpan::TakeLarge(bool black) {
   TRICOLOR_CHECK(is_large() && allocated_ == 0,
                  "span %p at %p, of class %u with %u slots allocated, taken as "
                  "a large object",
@@ -142,6 +143,7 @@ void MSpan::TakeLarge() {
                  span_class_.index(), allocated_);
   AsanUnpoison(base(), bytes());
   allocated_ = 1;
+  if (black) MarkRun({0, 1});
   // Release: as in TakeFreeRun, though there is nothing to see but the slot.
   free_index_.StoreRelease(1);
 }

@@ -105,12 +105,13 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   // every set) calls these.
   // Takes the next run of free slots of at most `max_slots` (at least 1): they
   // count as allocated from now on. Memory is zeroed (if it needs to be) before
-  // the slots become visible to conservative readers. Empty when full.
-  SlotRun TakeFreeRun(uint32_t max_slots);
+  // the slots become visible to conservative readers, and the slots are marked
+  // if they are to be `black`. Empty when full.
+  SlotRun TakeFreeRun(uint32_t max_slots, bool black = false);
   // Takes the only slot of a new large span and leaves its memory as it is:
   // needs_zero() says whether the caller has to zero it. Nobody scans it before
   // large_type() is set.
-  void TakeLarge();
+  void TakeLarge(bool black = false);
   // Gives back the last `count` slots of the run that was taken last, which
   // nobody has written to: they stay zero, and are not zeroed again.
   void ReturnRunTail(uint32_t count);

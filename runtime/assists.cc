@@ -3,6 +3,7 @@
 
 #include "tricolor/runtime/assists.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "tricolor/runtime/service_thread.h"
@@ -21,16 +22,16 @@ void Assists::Pay(MutatorContext& context) {
   while (pacer_.marking() && pacer_.goal() != gc::kNoGoal) {
     // Forgets what belongs to another cycle.
     account.Charge(0, pacer_.cycle());
-    if (account.debt() == 0) return;
+    if (account.debt() == 0 && !pacer_.outrun()) return;
     const uint64_t now = SteadyNanoseconds();
     if (limiter_.NeedsUpdate(now)) limiter_.Update(now);
     if (limiter_.limiting()) return;
     pacer_.Revise();
     const uint64_t owed = pacer_.BeginAssist(account);
-    if (owed == 0) return;
-    const uint64_t done = Mark(context, owed);
+    if (owed == 0 && !pacer_.outrun()) return;
+    const uint64_t done = Mark(context, std::max(owed, gc::kOverAssist));
     pacer_.FinishAssist(account, done);
-    if (account.debt() == 0) return;
+    if (account.debt() == 0 && !pacer_.outrun()) return;
     if (context.poll.LoadRelaxed() != 0) {
       context.world->Poll(context);
     } else if (done == 0) {
@@ -60,8 +61,10 @@ uint64_t Assists::Mark(MutatorContext& context, uint64_t owed) {
 void Assists::AwaitCredit() {
   ThreadNativeScope native;
   MutexLock lock(mutex_);
-  if (waiting_.FetchAddRelaxed(1) == 0) marker_.SetAssistsStarve(true);
-  if (pacer_.marking() && pacer_.credit().available() == 0) {
+  waiting_.FetchAddRelaxed(1);
+  marker_.SetAssistsStarve(true);
+  if (pacer_.marking() &&
+      (pacer_.credit().available() == 0 || pacer_.outrun())) {
     credit_added_.WaitFor(mutex_, kNapNanoseconds);
   }
   if (waiting_.FetchSubRelaxed(1) == 1) marker_.SetAssistsStarve(false);

@@ -5,7 +5,8 @@
 // work, so that the heap does not outrun the collector (docs/pacing.md). A
 // thread pays before it takes its next span: with credit that the background
 // workers have earned, then by marking itself, and when there is nothing that
-// it could mark, by waiting for credit.
+// it could mark, by waiting for credit. When the heap has outgrown its goal by
+// much, it waits for the cycle's end in any case.
 //
 // Go counterpart: gcAssistAlloc, gcParkAssist in mgcmark.go. Thread-safe.
 

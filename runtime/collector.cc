@@ -179,6 +179,8 @@ void Collector::RunCycle(bool forced) {
   record.forced = forced;
   record.heap_at_trigger = parts_.pacer.heap_live();
   record.workers = WorkersFor(record.heap_at_trigger, crew_.Prepare());
+  // Or the stop would flush, and sweep, for each thread that has gone native.
+  parts_.world.FinishFlush();
   while (parts_.sweeper.SweepOne(processor_)) {
   }
   // The background may not have come to it.
@@ -189,11 +191,11 @@ void Collector::RunCycle(bool forced) {
     return;
   }
 
-  const ByteCount goal_before(parts_.pacer.goal());
   const uint64_t cpu_before = ThreadCpuNanoseconds();
   uint64_t others_cpu = 0;
   uint64_t requested = SteadyNanoseconds();
   parts_.world.Stop();
+  uint64_t stopped = SteadyNanoseconds();
   record.heap_at_stop = parts_.pacer.heap_live();
   if (!SweepRest()) {
     parts_.world.Start();
@@ -204,6 +206,7 @@ void Collector::RunCycle(bool forced) {
   if (options_.concurrent) {
     parts_.world.Start();
     record.first_stop = SteadyNanoseconds() - requested;
+    record.first_stopped = SteadyNanoseconds() - stopped;
     {
       MutexLock lock(mutex_);
       turn_ended_.SignalAll();  // for those who wait for marking to begin
@@ -211,12 +214,14 @@ void Collector::RunCycle(bool forced) {
     others_cpu = MarkBesideProgram(record.workers);
     requested = SteadyNanoseconds();
     parts_.world.Stop();
+    stopped = SteadyNanoseconds();
   }
   others_cpu += FinishMark(&record);
   const uint64_t cpu = ThreadCpuNanoseconds() - cpu_before + others_cpu;
   StartSweep(&record, cpu);
   parts_.world.Start();
   record.stop = SteadyNanoseconds() - requested;
+  record.stopped = SteadyNanoseconds() - stopped;
 
   assists_.MarkingDone();
   {
@@ -224,8 +229,9 @@ void Collector::RunCycle(bool forced) {
     last_cycle_ = SteadyNanoseconds();
     turn_ended_.SignalAll();
     last_in_use_ = in_use_;
-    // A cycle that was asked for may have run far below its goal.
-    last_goal_ = std::min(goal_before, ByteCount(record.heap_at_stop));
+    // Not the goal: a cycle that was asked for may have run far below it, and
+    // one large object may have taken the heap far beyond.
+    last_goal_ = ByteCount(record.pace.live);
     SetScavengeGoals();
   }
   if (options_.background_sweep) background_.Wake();
@@ -292,18 +298,23 @@ void Collector::BeginMark(CycleRecord* record) {
 uint64_t Collector::MarkBesideProgram(int workers) {
   uint64_t others_cpu = 0;
   ShadeBesideProgram();
-  do {
+  for (;;) {
     others_cpu += crew_.Run(workers);
+    if (!parts_.marker.HasWork() && !ShadeBesideProgram()) return others_cpu;
     parts_.marker.NextRound();
-  } while (parts_.marker.HasWork() || ShadeBesideProgram());
-  return others_cpu;
+  }
 }
 
 bool Collector::ShadeBesideProgram() {
+  // Relaxed: a thread sees it at the latest when it sees its poll bit, for both
+  // are set before the world's mutex is given up, under which it answers.
+  parts_.marker.CloseAssists(true);
   parts_.world.ShadeAll();
   MutexLock lock(parts_.roots.mutex());
   parts_.roots.PublishGrey();
-  return parts_.marker.HasWork();
+  if (!parts_.marker.HasWork()) return false;
+  parts_.marker.CloseAssists(false);
+  return true;
 }
 
 uint64_t Collector::FinishMark(CycleRecord* record) {
@@ -314,9 +325,13 @@ uint64_t Collector::FinishMark(CycleRecord* record) {
     MutexLock roots_stay(parts_.roots.mutex());
     record->range_words = parts_.root_set.ShadeRanges();
     parts_.roots.PublishGrey();
-    // If the program has run since the last round, there is little to do: the
-    // last handshake found nothing.
-    others_cpu = crew_.Run(record->workers);
+    if (!options_.concurrent) {
+      others_cpu = crew_.Run(record->workers);
+    } else if (parts_.marker.HasWork()) {
+      // Little, for the last handshake found nothing.
+      parts_.marker.NextRound();
+      others_cpu = crew_.Run(record->workers);
+    }
     parts_.roots.EndMarking();
   }
   if (options_.check_marks) CheckMarks();
@@ -443,6 +458,12 @@ void Collector::Account(CycleRecord* record, uint64_t cpu) {
   s.pause_end_ns[s.num_gc % MemStats::kPauses] = now;
   s.pause_total_ns += stops;
   s.pause_max_ns = std::max({s.pause_max_ns, record->first_stop, record->stop});
+  if (options_.concurrent) {
+    s.pauses.Add(record->first_stop);
+    s.stopped.Add(record->first_stopped);
+  }
+  s.pauses.Add(record->stop);
+  s.stopped.Add(record->stopped);
   s.last_gc_ns = now;
   ++s.num_gc;
   if (record->forced) ++s.num_forced_gc;

@@ -24,6 +24,8 @@ struct CycleRecord {
   uint64_t since_start = 0;      // of the heap, at the end of the stop
   uint64_t first_stop = 0;       // from the request to stop until the start,
   uint64_t stop = 0;             // and of the second; if there is one only, 0
+  uint64_t first_stopped = 0;    // of these, after the last thread had stopped
+  uint64_t stopped = 0;
   uint64_t heap_at_trigger = 0;  // heap in use when the cycle was decided on,
   uint64_t heap_at_stop = 0;     // and with the world stopped
   gc::MarkStats mark;

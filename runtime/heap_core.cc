@@ -139,6 +139,7 @@ HeapCore::HeapCore(const HeapOptions& options,
                  CollectorOptionsFrom(options, debug_)) {
   sweeper_.set_clobber_dead(debug_.clobberfree);
   mheap_->set_sweeper(&sweeper_);
+  world_.set_scan_hook(&root_set_);
   mheap_->set_owner(this);
 }
 

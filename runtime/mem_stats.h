@@ -18,6 +18,8 @@
 
 #include <cstdint>
 
+#include "tricolor/runtime/stop_histogram.h"
+
 namespace tricolor {
 
 struct MemStats {
@@ -57,10 +59,15 @@ struct MemStats {
   uint64_t last_gc_objects = 0;      // in so many objects,
   uint64_t last_gc_scanned = 0;      // having searched so many bytes
   uint64_t gc_cpu_ns = 0;            // CPU time of all collections
-  // Pauses: from the request to stop the world until it runs again.
+  // Pauses: from the request to stop the world until it runs again. A collection
+  // beside the program has two.
   uint64_t pause_total_ns = 0;
-  uint64_t pause_max_ns = 0;
-  // A ring; that of collection k (from 1) is at [(k + 255) % 256].
+  uint64_t pause_max_ns = 0;  // of one
+  StopHistogram pauses;
+  // The part of each pause in which no thread ran: from when the last one had
+  // reached its safepoint.
+  StopHistogram stopped;
+  // A ring; those of collection k (from 1), added up, are at [(k + 255) % 256].
   uint64_t pause_ns[kPauses] = {};
   uint64_t pause_end_ns[kPauses] = {};  // Unix time
 

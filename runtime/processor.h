@@ -59,7 +59,8 @@ class ABSL_CACHELINE_ALIGNED Processor final
   // What its thread has allocated while a cycle marks, and not paid for.
   gc::AssistAccount& account() { return account_; }
   bool owes() const {
-    return ABSL_PREDICT_FALSE(pacer_.marking()) && account_.debt() != 0;
+    return ABSL_PREDICT_FALSE(pacer_.marking()) &&
+           (account_.debt() != 0 || pacer_.outrun());
   }
   // With what it pays.
   gc::MarkWorker& assistant() { return assistant_; }

@@ -22,14 +22,23 @@ void RootSet::AddRange(AddrRange range) {
                    range.base.pointer());
   }
   ranges_.push_back(range);
+  range_count_.StoreRelaxed(ranges_.size());
 }
 
 void RootSet::RemoveRange(Addr base) {
   MutexLock lock(roots_.mutex());
   const auto removed = std::erase_if(
       ranges_, [base](const AddrRange& r) { return r.base == base; });
+  range_count_.StoreRelaxed(ranges_.size());
   TRICOLOR_CHECK(removed == 1, "no range of roots begins at %p",
                  base.pointer());
+}
+
+// A thread sees at least the ranges that it has added.
+void RootSet::StackScanned() {
+  if (range_count_.LoadRelaxed() == 0) return;
+  MutexLock lock(roots_.mutex());
+  ShadeRanges();
 }
 
 size_t RootSet::ShadeRanges() {

@@ -6,7 +6,7 @@
 // objects whose finalizers are due, and what objects with a finalizer point to
 // (they may have to live on for it, but are not marked for having one). And the
 // registered ranges, which have no barrier: their words are copied when marking
-// begins and again when it ends.
+// begins, when a stack has been scanned, and when marking ends.
 //
 // Go counterpart: markroot and its kinds of jobs in mgcmark.go.
 // Ranges: thread-safe. The gc::RootSource: the cycle's.
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "tricolor/base/atomic.h"
 #include "tricolor/base/bits.h"
 #include "tricolor/base/units.h"
 #include "tricolor/gc/marker.h"
@@ -28,10 +29,11 @@
 #include "tricolor/runtime/mark_verifier.h"
 #include "tricolor/runtime/root_table.h"
 #include "tricolor/runtime/stopped_memory.h"
+#include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
 
-class RootSet final : public gc::RootSource {
+class RootSet final : public gc::RootSource, public StackScanHook {
  public:
   // `check_cleanups`: before each cycle.
   RootSet(mheap::MHeap& heap, RootTable& roots, CleanupQueue& cleanups,
@@ -57,6 +59,9 @@ class RootSet final : public gc::RootSource {
   }
   // World stopped: gives what is a root for finalizers' sake.
   void AddFinalizersTo(MarkVerifier& verifier) const;
+  // StackScanHook: hands the ranges over once more. What the thread has stored
+  // there from its stack, before that was scanned, is only there now.
+  void StackScanned() override;
   // gc::RootSource: when the cycle begins, world stopped; then from its
   // workers.
   size_t PrepareRoots() override;
@@ -81,6 +86,7 @@ class RootSet final : public gc::RootSource {
   const bool check_cleanups_;
   std::pmr::vector<AddrRange> ranges_ ABSL_GUARDED_BY(roots_.mutex()){
       StoppedMemory()};
+  Atomic<size_t> range_count_;  // written under the mutex
   // The jobs of the running cycle: the blocks that there were when it began.
   // Slots of newer blocks hold what the barrier has recorded.
   std::pmr::vector<const RootBlock*> block_jobs_{StoppedMemory()};

@@ -316,6 +316,7 @@ size_t World::ShadeMutator(MutatorContext& context) {
       context.stack_scanned = true;
       stack_words_.FetchAddRelaxed(words);
     }
+    if (scan_hook_ != nullptr) scan_hook_->StackScanned();
   }
   grey.Publish();
   return words;

@@ -120,6 +120,16 @@ struct Preemption {
   int64_t signaled_at_ns = -1;  // the last time
 };
 
+// What has no barrier of its own: see RootSet.
+class StackScanHook {
+ public:
+  // A mutator's stack has just been scanned, and the mutator stands still.
+  virtual void StackScanned() = 0;
+
+ protected:
+  ~StackScanHook() = default;
+};
+
 class World {
  public:
   // `scan_stacks`: stacks are roots. `preempt_signal`: what stops threads that
@@ -127,6 +137,8 @@ class World {
   World(const ProcessorParts& parts, bool scan_stacks, int preempt_signal);
   // Fatal when a mutator is attached.
   ~World();
+  // Before the first cycle. It outlives the world.
+  void set_scan_hook(StackScanHook* hook) { scan_hook_ = hook; }
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -263,6 +275,7 @@ class World {
   // may have been about to make a store that does not record. Changed with the
   // world stopped.
   bool rescan_stacks_ = false;
+  StackScanHook* scan_hook_ = nullptr;
   WorldStopped stopped_;
   Atomic<uint64_t> stack_words_;
   mutable Mutex mutex_{LockRank::kWorld};

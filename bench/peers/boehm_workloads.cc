@@ -34,6 +34,8 @@ class BoehmBackend : public bench::PlainPointers {
   }
   void Free(const void*) {}
   void Collect() { GC_gcollect(); }
+  void ForgetStops() {}
+  void PrintStops() {}
 
  private:
   static void* OrDie(void* p) {

@@ -30,6 +30,8 @@ class MallocBackend : public bench::PlainPointers {
   char* NewBytes(size_t n) { return NewArray<char>(n); }
   void Free(void* p) { std::free(p); }
   void Collect() {}
+  void ForgetStops() {}
+  void PrintStops() {}
   template <typename Join>
   void Await(const Join& join) {
     join();

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -230,13 +231,72 @@ func markLists(megabytes uint64) {
 	runtime.KeepAlive(heads)
 }
 
+func delays(megabytes uint64) {
+	nodes := uint32(megabytes * 1000000 / 64)
+	r := random(3)
+	index := make([]*graphNode, nodes)
+	replace := func(i uint32) {
+		node := new(graphNode)
+		for e := range node.edges {
+			node.edges[e] = index[r.below(nodes)]
+		}
+		if old := index[i]; old != nil {
+			for e := range old.edges {
+				old.edges[e] = nil
+			}
+		}
+		index[i] = node
+	}
+	for i := uint32(0); i < nodes; i++ {
+		replace(i)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var steps []float64
+	sum := 0.0
+	last := time.Now()
+	for len(steps) < int(nodes/20) {
+		for i := 0; i < 100; i++ {
+			replace(r.below(nodes))
+		}
+		now := time.Now()
+		steps = append(steps, now.Sub(last).Seconds()*1e6)
+		sum += steps[len(steps)-1]
+		last = now
+	}
+	runtime.ReadMemStats(&after)
+	sort.Float64s(steps)
+	percentile := func(sorted []float64, q float64) float64 {
+		return sorted[int(q*float64(len(sorted)-1))]
+	}
+	print("delay-p50-us", percentile(steps, 0.5))
+	print("delay-p99-us", percentile(steps, 0.99))
+	print("delay-p99.9-us", percentile(steps, 0.999))
+	print("delay-max-us", percentile(steps, 1))
+	print("delay-mean-us", sum/float64(len(steps)))
+	// A cycle's two stops come as their sum.
+	stops := []float64{}
+	for k := before.NumGC + 1; k <= after.NumGC && k <= before.NumGC+256; k++ {
+		stops = append(stops, float64(after.PauseNs[(k+255)%256])/1e3)
+	}
+	if len(stops) > 0 {
+		sort.Float64s(stops)
+		print("stop-p50-us", percentile(stops, 0.5))
+		print("stop-p99-us", percentile(stops, 0.99))
+		print("stop-max-us", percentile(stops, 1))
+	}
+	print("stop-collections", float64(after.NumGC-before.NumGC))
+	print("delay-peak-MB", peakMegabytes())
+	runtime.KeepAlive(index)
+}
+
 func main() {
 	size := 0.0
 	if len(os.Args) == 3 {
 		size, _ = strconv.ParseFloat(os.Args[2], 64)
 	}
 	if size <= 0 {
-		fmt.Fprintln(os.Stderr, "usage: workloads alloc|threads|trees|churn|graph|lists SIZE")
+		fmt.Fprintln(os.Stderr, "usage: workloads alloc|threads|trees|churn|graph|lists|delays SIZE")
 		os.Exit(1)
 	}
 	switch os.Args[1] {
@@ -252,5 +312,7 @@ func main() {
 		markGraph(uint32(size))
 	case "lists":
 		markLists(uint64(size))
+	case "delays":
+		delays(uint64(size))
 	}
 }
