@@ -28,8 +28,11 @@ void BatchThread::End() {
 // faster than their delay would put it off for ever.
 bool BatchThread::Wake(int64_t delay_ns) {
   MutexLock lock(mutex_);
-  wanted_from_ = std::min(wanted_from_, Now() + delay_ns);
-  wakes_.Signal();
+  const int64_t from = Now() + delay_ns;
+  if (from < wanted_from_) {
+    wanted_from_ = from;
+    wakes_.Signal();
+  }
   if (thread_.started()) return true;
   const auto body = [](void* self) { static_cast<BatchThread*>(self)->Loop(); };
   return thread_.Start(name_, body, this);
