@@ -299,6 +299,7 @@ uint64_t Collector::MarkBesideProgram(int workers) {
   uint64_t others_cpu = 0;
   ShadeBesideProgram();
   for (;;) {
+    parts_.marker.CloseAssists(false);
     others_cpu += crew_.Run(workers);
     if (!parts_.marker.HasWork() && !ShadeBesideProgram()) return others_cpu;
     parts_.marker.NextRound();
@@ -312,9 +313,7 @@ bool Collector::ShadeBesideProgram() {
   parts_.world.ShadeAll();
   MutexLock lock(parts_.roots.mutex());
   parts_.roots.PublishGrey();
-  if (!parts_.marker.HasWork()) return false;
-  parts_.marker.CloseAssists(false);
-  return true;
+  return parts_.marker.HasWork();
 }
 
 uint64_t Collector::FinishMark(CycleRecord* record) {

@@ -54,10 +54,10 @@ std::string FormatPace(const CycleRecord& r) {
   char line[256];
   std::snprintf(line, sizeof line,
                 "pacer %" PRIu64
-                ": %.2f of %.2f MB, %.2f MB scanned, %.0f%% used, cons/mark "
+                ": %.2f MB (%s goal), %.2f MB scanned, %.0f%% used, cons/mark "
                 "%.3g, next goal %s",
                 r.number, ExactMegabytes(r.pace.live),
-                ExactMegabytes(r.pace.goal), ExactMegabytes(r.pace.work),
+                Goal(r.pace.goal).c_str(), ExactMegabytes(r.pace.work),
                 r.pace.utilization * 100, r.pace.cons_mark,
                 Goal(r.goal).c_str());
   return line;

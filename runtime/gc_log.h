@@ -42,7 +42,7 @@ struct CycleRecord {
 // objects, 2 threads (forced)
 std::string FormatCycle(const CycleRecord& record);
 // What its pacing came to (gcpacertrace=1). Without a newline:
-// pacer 12: 19.80 of 20.00 MB, 8.51 MB scanned, 26% used, cons/mark 0.42, next
+// pacer 12: 19.80 MB (20 MB goal), 8.51 MB scanned, 26% used, cons/mark 0.42, next
 // goal 20 MB
 std::string FormatPace(const CycleRecord& record);
 // Of a cycle that did not take place, `since_start` nanoseconds after the heap
