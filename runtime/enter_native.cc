@@ -1,7 +1,7 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// tricolor_enter_native and tricolor_shade_own in assembly: they have no
+// tricolor_enter_native and its kind in assembly: they have no
 // prologue, so that the registers that they store are their caller's.
 
 #include <cstddef>
@@ -26,6 +26,12 @@ tricolor_finish_enter_native(MutatorContext* context) {
 extern "C" __attribute__((visibility("hidden"), used)) void
 tricolor_finish_shade_own(MutatorContext* context) {
   context->world->FinishShadeOwn(*context);
+}
+
+extern "C" __attribute__((visibility("hidden"), used)) void
+tricolor_finish_switch_stack(StackSnapshot*, MutatorContext* context,
+                             StackRecord* to) {
+  context->world->SwitchStack(*context, *to);
 }
 
 }  // namespace tricolor::runtime
@@ -65,6 +71,22 @@ tricolor_shade_own:
   jmp tricolor_finish_shade_own
   .cfi_endproc
   .size tricolor_shade_own, . - tricolor_shade_own
+  .globl tricolor_switch_stack
+  .type tricolor_switch_stack, @function
+  .p2align 4
+tricolor_switch_stack:
+  .cfi_startproc
+  movq %rbx, 0(%rdi)
+  movq %rbp, 8(%rdi)
+  movq %r12, 16(%rdi)
+  movq %r13, 24(%rdi)
+  movq %r14, 32(%rdi)
+  movq %r15, 40(%rdi)
+  leaq 8(%rsp), %rax
+  movq %rax, 48(%rdi)
+  jmp tricolor_finish_switch_stack
+  .cfi_endproc
+  .size tricolor_switch_stack, . - tricolor_switch_stack
 )");
 #elif defined(__aarch64__)
 asm(R"(
@@ -109,5 +131,25 @@ tricolor_shade_own:
   b tricolor_finish_shade_own
   .cfi_endproc
   .size tricolor_shade_own, . - tricolor_shade_own
+  .globl tricolor_switch_stack
+  .type tricolor_switch_stack, %function
+  .p2align 4
+tricolor_switch_stack:
+  .cfi_startproc
+  stp x19, x20, [x0, 0]
+  stp x21, x22, [x0, 16]
+  stp x23, x24, [x0, 32]
+  stp x25, x26, [x0, 48]
+  stp x27, x28, [x0, 64]
+  str x29, [x0, 80]
+  stp d8, d9, [x0, 88]
+  stp d10, d11, [x0, 104]
+  stp d12, d13, [x0, 120]
+  stp d14, d15, [x0, 136]
+  mov x9, sp
+  str x9, [x0, 152]
+  b tricolor_finish_switch_stack
+  .cfi_endproc
+  .size tricolor_switch_stack, . - tricolor_switch_stack
 )");
 #endif

@@ -28,6 +28,7 @@
 #include "tricolor/mcache/allocation_sampler.h"
 #include "tricolor/runtime/atomic_ptr.h"
 #include "tricolor/runtime/cleanup.h"
+#include "tricolor/runtime/fiber.h"
 #include "tricolor/runtime/finalizer.h"
 #include "tricolor/runtime/heap_options.h"
 #include "tricolor/runtime/mem_stats.h"

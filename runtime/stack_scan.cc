@@ -125,10 +125,12 @@ StackBounds StackBounds::OfThisThread() {
 
 void StackSnapshot::Finish() {
   // The main thread's stack may have been allowed to grow since.
-  if (stack_pointer < bounds.low) bounds = AskForBounds();
+  if (stack_pointer < bounds.low && bounds.high == bounds_of_thread.high) {
+    bounds = AskForBounds();
+  }
   TRICOLOR_CHECK(
       bounds.low <= stack_pointer && stack_pointer < bounds.high,
-      "stack pointer %#zx is outside of the thread's stack [%#zx, %#zx)",
+      "stack pointer %#zx is outside of the current stack [%#zx, %#zx)",
       stack_pointer, bounds.low, bounds.high);
   top_words =
       std::min(kTopWords, (bounds.high - stack_pointer) / sizeof(uint64_t));

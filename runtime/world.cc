@@ -48,7 +48,8 @@ MutatorContext* MutatorOfThread(const World& world) {
 World::World(const ProcessorParts& parts, bool scan_stacks, int preempt_signal)
     : scan_stacks_(scan_stacks),
       preempt_signal_(preempt_signal),
-      processors_(parts) {
+      processors_(parts),
+      suspended_(parts.marker) {
   if (preempt_signal != 0) InstallPreemptHandler(preempt_signal);
 }
 
@@ -58,6 +59,9 @@ World::~World() {
                  "heap destroyed while %zu mutators are attached, one of them "
                  "%p",
                  mutator_count_, static_cast<void*>(mutators_->mutator));
+  TRICOLOR_CHECK(stack_count_ == 0,
+                 "heap destroyed while it knows %zu stacks of fibers",
+                 stack_count_);
 }
 
 // ---- Mutators.
@@ -71,6 +75,8 @@ void World::Attach(MutatorContext& context) {
   context.thread = ThreadToken();
   context.pthread = pthread_self();
   context.stack.bounds = StackBounds::OfThisThread();
+  context.own_stack.snapshot.bounds = context.stack.bounds;
+  context.own_stack.running = true;
   ThreadNativeScope others_native;
   {
     MutexLock lock(mutex_);
@@ -90,6 +96,9 @@ void World::Attach(MutatorContext& context) {
 }
 
 void World::Detach(MutatorContext& context) {
+  TRICOLOR_CHECK(context.current_stack == &context.own_stack,
+                 "mutator %p is destroyed on a fiber's stack",
+                 static_cast<void*>(context.mutator));
   context.processor->Retire();
   UnlinkFromThread(context);
   MutexLock lock(mutex_);
@@ -339,6 +348,7 @@ void World::ShadeAll() {
     ShadeMutator(*m);
     EndServing(*m, kPollShade);
   }
+  ShadeSuspended();
 }
 
 void World::BeginMarking() {
@@ -346,6 +356,7 @@ void World::BeginMarking() {
   marking_ = true;
   stack_words_.StoreRelaxed(0);
   rescan_stacks_ = false;
+  suspended_.BeginCycle();
   processors_.ForEach([](Processor& p) { p.cache().set_allocate_black(true); });
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
     m->marking = true;
@@ -366,12 +377,21 @@ void World::ShadeAllStopped() {
     if (rescan_stacks_) stack_words_.FetchAddRelaxed(words);
     m->poll.FetchAndRelease(~kPollShade);
   }
+  if (!scan_stacks_) return;
+  size_t words = 0;
+  if (rescan_stacks_) {
+    words = suspended_.ShadeEach();
+  } else {
+    while (suspended_.ShadeSome(&words)) {
+    }
+  }
+  stack_words_.FetchAddRelaxed(words);
 }
 
 uint64_t World::StackBytes() const {
   if (!scan_stacks_) return 0;
   MutexLock lock(mutex_);
-  uint64_t bytes = 0;
+  uint64_t bytes = suspended_.bytes();
   for (const MutatorContext* m = mutators_; m != nullptr; m = m->next) {
     bytes += m->stack.bounds.high - m->stack.stack_pointer;
   }
@@ -384,6 +404,7 @@ void World::ReadStacks(WordSink& sink) {
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
     ReadStack(m->stack, sink);
   }
+  suspended_.Read(sink);
 }
 
 uint64_t World::EndMarking() {
@@ -400,6 +421,7 @@ uint64_t World::EndMarking() {
                    "marking ends while mutator %p has pointers to be marked",
                    static_cast<void*>(m->mutator));
   }
+  if (scan_stacks_ && !rescan_stacks_) suspended_.CheckScanned();
   marking_heaps.FetchSubRelaxed(1);
   return taken;
 }
@@ -444,6 +466,7 @@ size_t World::CheckInvariants(uint32_t sweep_gen) {
     prev = m;
     ++count;
   }
+  suspended_.CheckInvariants();
   TRICOLOR_CHECK(count == mutator_count_, "%zu mutators listed, %zu counted",
                  count, mutator_count_);
   return root_slots;

@@ -37,6 +37,7 @@
 #include "tricolor/runtime/processor.h"
 #include "tricolor/runtime/root_table.h"
 #include "tricolor/runtime/stack_scan.h"
+#include "tricolor/runtime/suspended_stacks.h"
 
 namespace tricolor {
 class Mutator;
@@ -80,6 +81,13 @@ struct MutatorContext {
   bool marking = false;
   // The stack needs no scan (any more) in this cycle.
   bool stack_scanned = false;
+  // From the announcement of a switch of stacks until the thread has arrived.
+  bool switching = false;
+  // The announced switch leaves nothing behind.
+  bool leaves_for_good = false;
+  // The thread's own, suspended while a fiber runs; and that which runs.
+  StackRecord own_stack;
+  StackRecord* current_stack = &own_stack;
   MutatorContext* next_of_thread = nullptr;
   // The world's list, guarded by its mutex.
   MutatorContext* next = nullptr;
@@ -97,6 +105,11 @@ extern "C" void tricolor_enter_native(MutatorContext* context);
 
 // The same snapshot, of a thread that stays managed; then shades its own stack.
 extern "C" void tricolor_shade_own(MutatorContext* context);
+
+// Stores the same into *snapshot, that of the stack which `context`'s thread
+// leaves; then makes `to` its stack.
+extern "C" void tricolor_switch_stack(StackSnapshot* snapshot,
+                                      MutatorContext* context, StackRecord* to);
 
 // Differs for every thread that lives.
 const void* ThreadToken();
@@ -157,6 +170,15 @@ class World {
   void FinishEnterNative(MutatorContext& context);
   // Managed, when the registers are in the snapshot.
   void FinishShadeOwn(MutatorContext& context);
+  // Managed, when the registers are in the snapshot of its current stack: that
+  // is suspended, and `to` is the current one. Fatal when `to` is some
+  // thread's. While a cycle marks, afterwards both have been scanned.
+  void SwitchStack(MutatorContext& context, StackRecord& to);
+  // A fiber's stack comes into being; forgets what is on it, fatal when it is
+  // current; the same, and it is no more.
+  void AddStack();
+  void ClearStack(StackRecord& stack);
+  void RemoveStack(StackRecord& stack);
   // kNative -> kManaged; waits while claimed, and meanwhile makes the thread's
   // other mutators native too.
   static void LeaveNative(MutatorContext& context);
@@ -247,6 +269,8 @@ class World {
   void EndServing(MutatorContext& context, uint32_t bit);
   // By its own thread, or by who claimed it. Words of its stack.
   size_t ShadeMutator(MutatorContext& context);
+  // Suspended stacks that have not been scanned in this cycle.
+  void ShadeSuspended();
   // Waits until all mutators are claimed.
   void AwaitStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Claims those that have become native without saying so.
@@ -287,6 +311,9 @@ class World {
   ProcessorPool processors_ ABSL_GUARDED_BY(mutex_);
   MutatorContext* mutators_ ABSL_GUARDED_BY(mutex_) = nullptr;
   size_t mutator_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  SuspendedStacks suspended_ ABSL_GUARDED_BY(mutex_);
+  // Of fibers.
+  size_t stack_count_ ABSL_GUARDED_BY(mutex_) = 0;
   // Set from the request to stop until the start.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   // A cycle marks.

@@ -114,7 +114,7 @@ bool MayPark(const Interruption& interruption) {
   for (const MutatorContext* m = MutatorsOfThread(); m != nullptr;
        m = m->next_of_thread) {
     if (m->state.LoadRelaxed() != MutatorState::kManaged) continue;
-    if (m->native_scopes != 0 || m->leaving) return false;
+    if (m->native_scopes != 0 || m->leaving || m->switching) return false;
     // Elsewhere than on the stack that is known.
     if (interruption.stack_pointer < m->stack.bounds.low ||
         interruption.stack_pointer >= m->stack.bounds.high) {

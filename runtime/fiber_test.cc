@@ -1,0 +1,615 @@
+// Copyright 2026 The Tricolor Authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Fibers made with makecontext and swapcontext. The sanitizers are told of each
+// switch, as a program that runs under them must do.
+
+#include "tricolor/runtime/fiber.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/attributes.h"
+#include "absl/base/config.h"
+#include "gtest/gtest.h"
+#include "tricolor/runtime/heap.h"
+#include "tricolor/runtime/heap_core.h"
+#include "tricolor/runtime/runtime_testing.h"
+#include "tricolor/runtime/world.h"
+
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace tricolor::runtime {
+namespace {
+
+constexpr size_t kStackBytes = 256 << 10;
+
+// Something to switch to.
+struct Context {
+  ucontext_t ucontext = {};
+  StackBounds bounds;
+  void* asan_stack = nullptr;
+  void* tsan_fiber = nullptr;
+
+  // The calling thread's own.
+  void SetOwn() {
+    bounds = StackBounds::OfThisThread();
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+    tsan_fiber = __tsan_get_current_fiber();
+#endif
+  }
+};
+
+// Tells the sanitizers. `fake_stack`: null when the stack is left for good.
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void BeforeSwitch(
+    [[maybe_unused]] void** fake_stack, [[maybe_unused]] const Context& to) {
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  __sanitizer_start_switch_fiber(fake_stack, Addr(to.bounds.low).pointer(),
+                                 to.bounds.high - to.bounds.low);
+#endif
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+  __tsan_switch_to_fiber(to.tsan_fiber, 0);
+#endif
+}
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void AfterSwitch(
+    [[maybe_unused]] void* fake_stack) {
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+#endif
+}
+
+ABSL_ATTRIBUTE_NOINLINE void Switch(Mutator& mutator, Context& from,
+                                    Context& to, FiberStack* stack) {
+  FiberSwitch announced(mutator, stack);
+  BeforeSwitch(&from.asan_stack, to);
+  swapcontext(&from.ucontext, &to.ucontext);
+  AfterSwitch(from.asan_stack);
+}
+
+class Fiber {
+ public:
+  Fiber(Heap& heap, std::function<void(Fiber&)> body)
+      : heap_(heap), memory_(Map()), body_(std::move(body)) {
+    stack_ = std::make_unique<FiberStack>(heap, memory_, kStackBytes);
+    const auto low = reinterpret_cast<uintptr_t>(memory_);
+    context_.bounds = {low, low + kStackBytes};
+    getcontext(&context_.ucontext);
+    context_.ucontext.uc_stack.ss_sp = memory_;
+    context_.ucontext.uc_stack.ss_size = kStackBytes;
+    const auto self = reinterpret_cast<uint64_t>(this);
+    makecontext(&context_.ucontext, reinterpret_cast<void (*)()>(&Main), 2,
+                static_cast<unsigned>(self >> 32), static_cast<unsigned>(self));
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+    context_.tsan_fiber = __tsan_create_fiber(0);
+#endif
+  }
+  ~Fiber() {
+    stack_.reset();
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+    __tsan_destroy_fiber(context_.tsan_fiber);
+#endif
+    munmap(memory_, kStackBytes);
+  }
+
+  Heap& heap() { return heap_; }
+  // Of the thread that runs the fiber now.
+  ABSL_ATTRIBUTE_NOINLINE Mutator& mutator() {
+    return *Mutator::Current(heap_);
+  }
+  FiberStack& stack() { return *stack_; }
+  Context& context() { return context_; }
+  bool ended() const { return ended_; }
+
+  // Goes on with the fiber, until it yields.
+  ABSL_ATTRIBUTE_NOINLINE void Resume(Mutator& mutator) {
+    Context own;
+    own.SetOwn();
+    resumer_ = &own;
+    Switch(mutator, own, context_, stack_.get());
+  }
+  // Back to who has resumed it.
+  ABSL_ATTRIBUTE_NOINLINE void Yield() {
+    Switch(mutator(), context_, *resumer_, nullptr);
+  }
+  // On this fiber: goes on with another one, in this one's place.
+  ABSL_ATTRIBUTE_NOINLINE void SwitchTo(Fiber& other) {
+    other.resumer_ = resumer_;
+    Switch(mutator(), context_, other.context_, other.stack_.get());
+  }
+
+ private:
+  static void* Map() {
+    return mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  }
+  static void Main(unsigned high, unsigned low) {
+    AfterSwitch(nullptr);
+    auto* self = Addr((uint64_t{high} << 32) | low).as<Fiber>();
+    FiberSwitch::Arrive(self->heap_);
+    self->body_(*self);
+    self->ended_ = true;
+    self->Leave();
+  }
+  ABSL_ATTRIBUTE_NOINLINE void Leave() {
+    FiberSwitch::Last(mutator(), nullptr);
+    BeforeSwitch(nullptr, *resumer_);
+    setcontext(&resumer_->ucontext);
+  }
+
+  Heap& heap_;
+  void* const memory_;
+  std::function<void(Fiber&)> body_;
+  std::unique_ptr<FiberStack> stack_;
+  Context context_;
+  Context* resumer_ = nullptr;
+  bool ended_ = false;
+};
+
+HeapOptions CheckedOptions(const char* more = "") {
+  HeapOptions options = QuietOptions();
+  static std::string debug;
+  debug = std::string("gccheckmark=1,clobberfree=1") + more;
+  options.debug = debug.c_str();
+  return options;
+}
+
+size_t Objects(Heap& heap) { return heap.ReadMemStats().heap_objects; }
+
+// Holds a list over a yield.
+void HoldList(Fiber& fiber) {
+  Node* list = MakeList(fiber.mutator(), 1000);
+  fiber.Yield();
+  EXPECT_TRUE(ListIsIntact(list, 1000));
+}
+
+void TestSuspendedFiberKeeps(const HeapOptions& options) {
+  Heap heap(options);
+  Mutator mutator(heap);
+  Fiber fiber(heap, HoldList);
+  fiber.Resume(mutator);
+  for (int i = 0; i < 3; ++i) heap.Collect();
+  EXPECT_GE(Objects(heap), 1000U);
+  heap.CheckInvariants();
+  fiber.Resume(mutator);
+  EXPECT_TRUE(fiber.ended());
+  // Nothing is left of a fiber that has ended.
+  heap.Collect();
+  EXPECT_LT(Objects(heap), 100U);
+}
+
+TEST(FiberTest, ASuspendedFiberKeepsWhatIsOnItsStack) {
+  TestSuspendedFiberKeeps(CheckedOptions());
+}
+
+TEST(FiberTest, SoItDoesWhenMarkingStopsTheWorld) {
+  TestSuspendedFiberKeeps(CheckedOptions(",gcstoptheworld=1"));
+}
+
+TEST(FiberTest, AThreadsOwnStackKeepsWhileItRunsAFiber) {
+  Heap heap(CheckedOptions());
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber& self) {
+    for (int i = 0; i < 3; ++i) self.heap().Collect();
+    for (int i = 0; i < 5000; ++i) self.mutator().New<Node>(uint64_t{1} << 40);
+  });
+  Node* list = MakeList(mutator, 1000);
+  fiber.Resume(mutator);
+  EXPECT_TRUE(ListIsIntact(list, 1000));
+}
+
+TEST(FiberTest, ARunningFiberKeepsWhatIsOnItsStack) {
+  Heap heap(CheckedOptions());
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber& self) {
+    Node* list = MakeList(self.mutator(), 1000);
+    for (int i = 0; i < 3; ++i) self.heap().Collect();
+    EXPECT_TRUE(ListIsIntact(list, 1000));
+  });
+  fiber.Resume(mutator);
+  EXPECT_TRUE(fiber.ended());
+}
+
+TEST(FiberTest, WhatADestroyedOrClearedFiberHeldIsGarbage) {
+  Heap heap(CheckedOptions());
+  Mutator mutator(heap);
+  for (const bool destroy : {false, true}) {
+    auto fiber = std::make_unique<Fiber>(heap, HoldList);
+    fiber->Resume(mutator);
+    heap.Collect();
+    EXPECT_GE(Objects(heap), 1000U);
+    if (destroy) {
+      fiber.reset();
+    } else {
+      fiber->stack().Clear();
+    }
+    heap.Collect();
+    EXPECT_LT(Objects(heap), 100U);
+  }
+}
+
+TEST(FiberTest, InExactModeOnlyRootsKeep) {
+  HeapOptions options = CheckedOptions();
+  options.conservative_stacks = false;
+  Heap heap(options);
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber& self) {
+    Root<Node> root(MakeList(self.mutator(), 1));
+    MakeList(self.mutator(), 1000);
+    self.Yield();
+    EXPECT_TRUE(ListIsIntact(root.get(), 1));
+  });
+  fiber.Resume(mutator);
+  heap.Collect();
+  EXPECT_EQ(Objects(heap), 1U);
+  fiber.Resume(mutator);
+  EXPECT_TRUE(fiber.ended());
+}
+
+// Fiber i holds a list, and gives it to the next one through a field that each
+// of them empties.
+TEST(FiberTest, FibersHandNodesOnWhileAnotherThreadCollects) {
+  constexpr size_t kFibers = 8;
+  constexpr int kRounds = 300;
+  Heap heap(CheckedOptions());
+  Mutator mutator(heap);
+  std::atomic<bool> done{false};
+  std::thread collector([&] {
+    while (!done) heap.Collect();
+  });
+  Root<Node> hand(mutator, mutator.New<Node>());
+  std::vector<std::unique_ptr<Fiber>> fibers;
+  for (size_t i = 0; i < kFibers; ++i) {
+    fibers.push_back(std::make_unique<Fiber>(heap, [&, i](Fiber& self) {
+      Node* list = MakeList(self.mutator(), 20);
+      for (int round = 0; round < kRounds; ++round) {
+        Node* taken = hand->other;
+        hand->other = list;
+        list = taken == nullptr ? MakeList(self.mutator(), 20) : taken;
+        self.SwitchTo(*fibers[(i + 1) % kFibers]);
+        ASSERT_TRUE(ListIsIntact(list, 20));
+      }
+    }));
+  }
+  fibers[0]->Resume(mutator);
+  // The first one to end has left the others in the middle.
+  EXPECT_TRUE(fibers[0]->ended());
+  done = true;
+  {
+    Mutator::NativeScope native(mutator);
+    collector.join();
+  }
+}
+
+// Two threads go on with two fibers in turn; each fiber changes its thread at
+// every switch.
+TEST(FiberTest, AFiberGoesOnOnAnotherThread) {
+  constexpr int kRounds = 200;
+  Heap heap(CheckedOptions());
+  const auto body = [](Fiber& self) {
+    Node* list = MakeList(self.mutator(), 50);
+    for (int round = 0; round < kRounds; ++round) {
+      Node* more = MakeList(self.mutator(), 50);
+      self.Yield();
+      ASSERT_TRUE(ListIsIntact(list, 50) && ListIsIntact(more, 50));
+      list = more;
+    }
+  };
+  Fiber a(heap, body);
+  Fiber b(heap, body);
+  std::atomic<int> turn{0};
+  const auto thread = [&](int number) {
+    Mutator mutator(heap);
+    for (int i = 0;; ++i) {
+      while (turn != number) {
+        mutator.Safepoint();
+        std::this_thread::yield();
+      }
+      if (a.ended() && b.ended()) {
+        turn = 1 - number;
+        return;
+      }
+      // `a` and `b` alternate with a period of three, so that both threads
+      // have both.
+      Fiber& next = i % 3 == number ? a : b;
+      Fiber& other = &next == &a ? b : a;
+      if (!next.ended()) {
+        next.Resume(mutator);
+      } else if (!other.ended()) {
+        other.Resume(mutator);
+      }
+      turn = 1 - number;
+    }
+  };
+  std::thread threads[] = {std::thread(thread, 0), std::thread(thread, 1)};
+  std::atomic<bool> done{false};
+  std::thread collector([&] {
+    while (!done) heap.Collect();
+  });
+  for (std::thread& t : threads) t.join();
+  done = true;
+  collector.join();
+}
+
+// A thread that is interrupted on a fiber, perhaps while the barriers are
+// switched on: then all stacks are scanned again in the last stop.
+TEST(FiberTest, ASignalStopsAThreadOnAFiber) {
+  HeapOptions options = CheckedOptions();
+  options.preempt_signal = SIGURG;
+  Heap heap(options);
+  heap.core().world().set_preempt_grace(0);
+  std::atomic<bool> ready{false};
+  std::atomic<bool> done{false};
+  std::thread busy([&] {
+    Mutator mutator(heap);
+    Fiber holder(heap, HoldList);
+    holder.Resume(mutator);
+    Fiber fiber(heap, [&](Fiber& self) {
+      Node* list = MakeList(self.mutator(), 1000);
+      ready = true;
+      // Reaches no safepoint. TSan delivers signals in calls only.
+      while (!done) std::this_thread::yield();
+      EXPECT_TRUE(ListIsIntact(list, 1000));
+    });
+    fiber.Resume(mutator);
+    holder.Resume(mutator);
+    EXPECT_TRUE(holder.ended());
+  });
+  while (!ready) std::this_thread::yield();
+  for (int i = 0; i < 5; ++i) heap.Collect();
+  EXPECT_GE(Objects(heap), 2000U);
+  EXPECT_GT(heap.core().world().signals_sent(), 0U);
+  done = true;
+  busy.join();
+}
+
+// Stops the collector in its first handshake: when it has scanned the stack of
+// a thread in native code, before it scans those that are suspended.
+class PausedHandshake final : public StackScanHook {
+ public:
+  explicit PausedHandshake(Heap& heap)
+      : heap_(heap), native_([this] { StayNative(); }) {
+    while (!attached_) std::this_thread::yield();
+    heap.core().world().set_scan_hook(this);
+  }
+  ~PausedHandshake() {
+    heap_.core().world().set_scan_hook(&heap_.core().root_set());
+    done_ = true;
+    native_.join();
+  }
+
+  void StackScanned() override {
+    heap_.core().root_set().StackScanned();
+    if (std::this_thread::get_id() != collector_.get_id()) return;
+    paused_ = true;
+    while (!open_) std::this_thread::yield();
+  }
+
+  void Collect() {
+    collector_ = std::thread([this] {
+      while (!started_) std::this_thread::yield();
+      heap_.Collect();
+    });
+    started_ = true;
+  }
+  bool paused() const { return paused_; }
+  void Finish(Mutator& mutator) {
+    open_ = true;
+    Mutator::NativeScope native(mutator);
+    collector_.join();
+  }
+
+ private:
+  void StayNative() {
+    Mutator mutator(heap_);
+    Mutator::NativeScope native(mutator);
+    attached_ = true;
+    while (!done_) std::this_thread::yield();
+  }
+
+  Heap& heap_;
+  std::thread collector_;
+  std::atomic<bool> attached_{false};
+  std::atomic<bool> started_{false};
+  std::atomic<bool> paused_{false};
+  std::atomic<bool> open_{false};
+  std::atomic<bool> done_{false};
+  std::thread native_;
+};
+
+// Signals would have the thread scanned where the tests do not want it.
+HeapOptions HandshakeOptions() {
+  HeapOptions options = CheckedOptions();
+  options.preempt_signal = 0;
+  return options;
+}
+
+// Moves the list from a fiber's stack into a new, black, object.
+void MoveInto(Fiber& fiber, Root<Node>& root) {
+  Node* list = MakeList(fiber.mutator(), 100);
+  fiber.Yield();
+  Node* black = fiber.mutator().New<Node>();
+  black->next = list;
+  root = black;
+}
+
+TEST(FiberTest, AScannedThreadThatEntersAnUnscannedStackScansIt) {
+  Heap heap(HandshakeOptions());
+  Mutator mutator(heap);
+  Root<Node> root(mutator, nullptr);
+  Fiber fiber(heap, [&](Fiber& self) { MoveInto(self, root); });
+  fiber.Resume(mutator);
+  PausedHandshake handshake(heap);
+  handshake.Collect();
+  while (!handshake.paused()) mutator.Safepoint();
+  mutator.Safepoint();
+  ASSERT_TRUE(mutator.context().marking && mutator.context().stack_scanned);
+  fiber.Resume(mutator);
+  ASSERT_TRUE(fiber.ended());
+  handshake.Finish(mutator);
+  ASSERT_TRUE(ListIsIntact(root->next, 100));
+}
+
+// The thread runs on `fiber` when the cycle begins, and leaves it, unscanned,
+// with the list in hand.
+TEST(FiberTest, AnUnscannedStackIsScannedWhenItIsLeft) {
+  Heap heap(HandshakeOptions());
+  // Not on the stack, where its snapshot would be scanned as a part of that.
+  auto own = std::make_unique<Mutator>(heap);
+  Mutator& mutator = *own;
+  Root<Node> root(mutator, nullptr);
+  PausedHandshake handshake(heap);
+  std::atomic<uintptr_t> in_hand{0};
+  Fiber taker(heap, [&](Fiber& self) {
+    self.Yield();
+    Node* black = self.mutator().New<Node>();
+    black->next = Addr(~in_hand).as<Node>();
+    root = black;
+  });
+  taker.Resume(mutator);
+  auto giver = std::make_unique<Fiber>(heap, [&](Fiber& self) {
+    Node* list = MakeList(self.mutator(), 100);
+    MutatorContext& context = self.mutator().context();
+    // Native, as in a NativeScope, whose end would be a safepoint. Of two
+    // native mutators the collector serves the one first that came last.
+    context.native_scopes = 1;
+    tricolor_enter_native(&context);
+    handshake.Collect();
+    while (!handshake.paused()) std::this_thread::yield();
+    context.native_scopes = 0;
+    World::LeaveNative(context);
+    ASSERT_TRUE(context.marking && !context.stack_scanned);
+    in_hand = ~reinterpret_cast<uintptr_t>(list);
+    self.Yield();
+    // Never gets here: the stack has it as long as it is there.
+    asm volatile("" : : "r"(list) : "memory");
+  });
+  giver->Resume(mutator);
+  giver.reset();
+  taker.Resume(mutator);
+  handshake.Finish(mutator);
+  ASSERT_TRUE(ListIsIntact(root->next, 100));
+}
+
+// ---- Misuse.
+
+using FiberDeathTest = ::testing::Test;
+
+TEST(FiberDeathTest, AStackIsDestroyedByWhoRunsOnIt) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber& self) { self.stack().Clear(); });
+  EXPECT_DEATH(fiber.Resume(mutator), "is cleared or destroyed while a thread");
+}
+
+TEST(FiberDeathTest, AStackIsEnteredThatAThreadRunsOn) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber& self) {
+    FiberSwitch to_itself(self.mutator(), &self.stack());
+  });
+  EXPECT_DEATH(fiber.Resume(mutator), "on which a thread runs");
+}
+
+TEST(FiberDeathTest, TheSwitchIsNotMade) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber&) {});
+  EXPECT_DEATH({ FiberSwitch announced(mutator, &fiber.stack()); },
+               "has announced a switch to the stack");
+}
+
+TEST(FiberDeathTest, TwoSwitchesAreAnnounced) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber&) {});
+  EXPECT_DEATH(
+      {
+        FiberSwitch announced(mutator, &fiber.stack());
+        FiberSwitch again(mutator, nullptr);
+      },
+      "before it has arrived");
+}
+
+TEST(FiberDeathTest, ASafepointIsReachedBeforeTheSwitch) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber&) {});
+  EXPECT_DEATH(
+      {
+        FiberSwitch announced(mutator, &fiber.stack());
+        heap.Collect();
+      },
+      "is outside of the current stack");
+}
+
+TEST(FiberDeathTest, AFiberUsesTheHeapWithoutAnAnnouncement) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber&) {});
+  Context own;
+  own.SetOwn();
+  EXPECT_DEATH(
+      {
+        BeforeSwitch(&own.asan_stack, fiber.context());
+        swapcontext(&own.ucontext, &fiber.context().ucontext);
+      },
+      "has announced a switch to the stack");
+}
+
+TEST(FiberDeathTest, TheSwitchIsInANativeScope) {
+  Heap heap(QuietOptions());
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber&) {});
+  EXPECT_DEATH(
+      {
+        Mutator::NativeScope native(mutator);
+        FiberSwitch announced(mutator, &fiber.stack());
+      },
+      "is used inside of its NativeScope");
+}
+
+TEST(FiberDeathTest, TheStackIsOneOfAnotherHeap) {
+  Heap heap(QuietOptions());
+  Heap other(QuietOptions());
+  Mutator mutator(heap);
+  Fiber fiber(other, [](Fiber&) {});
+  EXPECT_DEATH({ FiberSwitch announced(mutator, &fiber.stack()); },
+               "switches to a stack of another heap");
+}
+
+TEST(FiberDeathTest, TheMutatorIsDestroyedOnAFiber) {
+  Heap heap(QuietOptions());
+  auto mutator = std::make_unique<Mutator>(heap);
+  Fiber fiber(heap, [&](Fiber&) { mutator.reset(); });
+  EXPECT_DEATH(fiber.Resume(*mutator), "is destroyed on a fiber's stack");
+}
+
+TEST(FiberDeathTest, TheHeapIsDestroyedBeforeTheStack) {
+  auto heap = std::make_unique<Heap>(QuietOptions());
+  Fiber fiber(*heap, [](Fiber&) {});
+  EXPECT_DEATH(heap.reset(), "knows 1 stacks of fibers");
+}
+
+TEST(FiberDeathTest, TheStackIsEmpty) {
+  Heap heap(QuietOptions());
+  char byte = 0;
+  EXPECT_DEATH(FiberStack(heap, &byte, 0), "a fiber's stack of 0 bytes");
+}
+
+}  // namespace
+}  // namespace tricolor::runtime
