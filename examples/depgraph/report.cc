@@ -96,12 +96,15 @@ void PrintCollector(const tricolor::MemStats& stats) {
   const auto row = [](const char* what, const std::string& value) {
     absl::PrintF("  %-30s %12s\n", what, value);
   };
-  const auto average =
-      stats.num_gc == 0 ? 0 : stats.pause_total_ns / stats.num_gc;
   absl::PrintF("\nCollector\n");
   row("cycles", absl::StrFormat("%d", stats.num_gc));
-  row("stop, average", Milliseconds(average));
-  row("stop, longest", Milliseconds(stats.pause_max_ns));
+  row("stops", absl::StrFormat("%d", stats.pauses.total()));
+  row("from request to go, half in", Milliseconds(stats.pauses.Quantile(0.5)));
+  row("99 % in", Milliseconds(stats.pauses.Quantile(0.99)));
+  row("longest", Milliseconds(stats.pause_max_ns));
+  row("all threads stopped, half in",
+      Milliseconds(stats.stopped.Quantile(0.5)));
+  row("longest", Milliseconds(stats.stopped.Quantile(1)));
   row("heap before the last cycle", Megabytes(stats.last_gc_heap_before));
   row("heap after the last cycle", Megabytes(stats.last_gc_heap_after));
   row("allocated in all", Megabytes(stats.total_alloc));
