@@ -51,9 +51,8 @@ void GcPacer::Commit() {
   }
   goal_.StoreRelaxed(goal);
   // The limit is to be kept, the percentage to be met on average.
-  most_.StoreRelaxed(LimitGoal(inputs_) <= goal
-                         ? goal
-                         : SaturatingAdd(goal, goal / 10));
+  most_.StoreRelaxed(
+      LimitGoal(inputs_) <= goal ? goal : SaturatingAdd(goal, goal / 10));
   hard_goal_.StoreRelaxed(std::max(goal, HardGoal(inputs_)));
   const uint64_t expected = ExpectedWork();
   expected_work_.StoreRelaxed(expected);

@@ -21,11 +21,7 @@ void LocalWork::Begin() {
 // any worker's by now. All are empty and forgotten together.
 void LocalWork::End() {
   TRICOLOR_CHECK(empty(), "mark worker ends its cycle with items left");
-  StoreCount();
-  bufs_.PutEmpty(first_);
-  bufs_.PutEmpty(second_);
-  first_ = nullptr;
-  second_ = nullptr;
+  Detach();
 }
 
 bool LocalWork::Attach() {

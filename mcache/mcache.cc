@@ -88,7 +88,8 @@ SlotRun MCache::TakeRun(SpanClass span_class, bool* sampled) {
     *sampled = run.sampled;
     most = std::min(most, run.most);
   }
-  const SlotRun taken = span->TakeFreeRun(static_cast<uint32_t>(most), allocate_black_);
+  const SlotRun taken =
+      span->TakeFreeRun(static_cast<uint32_t>(most), allocate_black_);
   TRICOLOR_CHECK(taken.count != 0,
                  "span %p has %u of %u slots allocated and none free",
                  span->base().pointer(), span->allocated(), span->slots());

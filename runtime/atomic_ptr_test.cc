@@ -127,22 +127,13 @@ struct Queue {
   AtomicPtr<Item> tail;
 };
 
-HeapOptions LockFreeOptions(bool conservative) {
-  HeapOptions options;
-  options.debug = "gccheckmark=1";
-  options.conservative_stacks = conservative;
-  options.min_heap_bytes = 1 << 20;
-  options.reservation_bytes = size_t{1} << 34;
-  return options;
-}
-
 // Threads put and take, each value once; what was put comes out again, once.
 template <typename Container>
 void Exercise(bool conservative) {
   constexpr uint64_t kThreads = 3;
   constexpr uint64_t kEach = 8000;
   const uint64_t seed = TestSeed();
-  Heap heap(LockFreeOptions(conservative));
+  Heap heap(CheckedOptions(conservative));
   Root<Container> container;
   {
     Mutator mutator(heap);

@@ -70,6 +70,10 @@ void Collector::BeginTurn() {
 
 void Collector::EndTurn() {
   MutexLock lock(mutex_);
+  EndTurnLocked();
+}
+
+void Collector::EndTurnLocked() {
   turn_taken_ = false;
   turn_ended_.SignalAll();
 }
@@ -98,8 +102,7 @@ void Collector::Collect() {
   ReturnMemory();
   MutexLock lock(mutex_);
   full_done_ = full_started_;
-  turn_taken_ = false;
-  turn_ended_.SignalAll();
+  EndTurnLocked();
 }
 
 void Collector::CollectIfDue() {
@@ -141,8 +144,7 @@ void Collector::DriverLoop() {
     MutexLock lock(mutex_);
     // What became due meanwhile asks again at the next slow allocation.
     driver_wanted_ = false;
-    turn_taken_ = false;
-    turn_ended_.SignalAll();
+    EndTurnLocked();
   }
 }
 
@@ -222,22 +224,25 @@ void Collector::RunCycle(bool forced) {
   parts_.world.Start();
   record.stop = SteadyNanoseconds() - requested;
   record.stopped = SteadyNanoseconds() - stopped;
+  CycleEnded(&record, cpu);
+}
 
+void Collector::CycleEnded(CycleRecord* record, uint64_t cpu_ns) {
   assists_.MarkingDone();
   {
     MutexLock lock(mutex_);
     last_cycle_ = SteadyNanoseconds();
     turn_ended_.SignalAll();
     last_in_use_ = in_use_;
-    // Not the goal: a cycle that was asked for may have run far below it, and
-    // one large object may have taken the heap far beyond.
-    last_goal_ = ByteCount(record.pace.live);
+    // Not the goal that it was due at: a cycle that was asked for may have run
+    // far below it, and one large object may have taken the heap far beyond.
+    last_live_ = ByteCount(record->pace.live);
     SetScavengeGoals();
   }
   if (options_.background_sweep) background_.Wake();
-  Account(&record, cpu);
-  if (options_.trace) PrintLine(FormatCycle(record));
-  if (options_.trace_pace) PrintLine(FormatPace(record));
+  Account(record, cpu_ns);
+  if (options_.trace) PrintLine(FormatCycle(*record));
+  if (options_.trace_pace) PrintLine(FormatPace(*record));
   if (options_.trace_scavenging) scavenge_log_.Print(/*forced=*/false);
 }
 
@@ -420,7 +425,7 @@ void Collector::SetScavengeGoals() {
   goals.retained =
       mheap::RetainedGoal({.in_use = last_in_use_,
                            .ready = parts_.heap.ready(),
-                           .old_goal = last_goal_,
+                           .old_goal = last_live_,
                            .new_goal = ByteCount(parts_.pacer.goal()),
                            .os_page = parts_.heap.os().page_size()});
   parts_.heap.SetScavengeGoals(goals);

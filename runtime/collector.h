@@ -138,7 +138,8 @@ class Collector final : private BackgroundSweeper::Listener {
   // of those that there are.
   int WorkersFor(uint64_t heap_live, int present) const;
   void BeginTurn();
-  void EndTurn();
+  void EndTurn() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndTurnLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Does nothing but sweep when the OS refuses the memory that the cycle's own
   // sweep would need.
   void RunCycle(bool forced);
@@ -171,6 +172,8 @@ class Collector final : private BackgroundSweeper::Listener {
   void SetScavengeGoals() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives free memory beyond the goals to the OS, or has it given.
   void ReturnMemory();
+  // The world runs again after a cycle that has used `cpu_ns`.
+  void CycleEnded(CycleRecord* record, uint64_t cpu_ns);
   void Account(CycleRecord* record, uint64_t cpu);
   // The cycle does not take place; the next one is not due at once.
   void Refuse(const CycleRecord& record);
@@ -199,13 +202,13 @@ class Collector final : private BackgroundSweeper::Listener {
   bool driver_refused_ ABSL_GUARDED_BY(mutex_) = false;
   bool driver_ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool turn_taken_ ABSL_GUARDED_BY(mutex_) = false;
+  // When the last cycle ended, or was given up.
   uint64_t last_cycle_ ABSL_GUARDED_BY(mutex_) = 0;
-
   uint64_t full_started_ ABSL_GUARDED_BY(mutex_) = 0;  // forced cycles
   uint64_t full_done_ ABSL_GUARDED_BY(mutex_) = 0;
-  // At the last cycle: memory in spans, and the goal that it was due at.
+  // When the last cycle's marking ended: memory in spans, and the live heap.
   ByteCount last_in_use_ ABSL_GUARDED_BY(mutex_);
-  ByteCount last_goal_ ABSL_GUARDED_BY(mutex_);
+  ByteCount last_live_ ABSL_GUARDED_BY(mutex_);
   // Only what is about collections.
   MemStats stats_ ABSL_GUARDED_BY(mutex_);
 };

@@ -22,15 +22,6 @@
 namespace tricolor::runtime {
 namespace {
 
-HeapOptions CheckedOptions(bool conservative) {
-  HeapOptions options;
-  options.debug = "gccheckmark=1";
-  options.conservative_stacks = conservative;
-  options.min_heap_bytes = 1 << 20;
-  options.reservation_bytes = size_t{1} << 34;
-  return options;
-}
-
 // An array of pointers.
 struct Table {
   static constexpr size_t kSlots = 200;

@@ -18,13 +18,13 @@ namespace tricolor::runtime {
 
 // Sizes in bytes, times in nanoseconds.
 struct CycleRecord {
-  uint64_t number = 0;           // from 1
-  bool forced = false;           // asked for
-  int workers = 0;               // threads that marked
-  uint64_t since_start = 0;      // of the heap, at the end of the stop
-  uint64_t first_stop = 0;       // from the request to stop until the start,
-  uint64_t stop = 0;             // and of the second; if there is one only, 0
-  uint64_t first_stopped = 0;    // of these, after the last thread had stopped
+  uint64_t number = 0;         // from 1
+  bool forced = false;         // asked for
+  int workers = 0;             // threads that marked
+  uint64_t since_start = 0;    // of the heap, at the end of the stop
+  uint64_t first_stop = 0;     // from the request to stop until the start,
+  uint64_t stop = 0;           // and of the second; if there is one only, 0
+  uint64_t first_stopped = 0;  // of these, after the last thread had stopped
   uint64_t stopped = 0;
   uint64_t heap_at_trigger = 0;  // heap in use when the cycle was decided on,
   uint64_t heap_at_stop = 0;     // and with the world stopped
@@ -42,8 +42,8 @@ struct CycleRecord {
 // objects, 2 threads (forced)
 std::string FormatCycle(const CycleRecord& record);
 // What its pacing came to (gcpacertrace=1). Without a newline:
-// pacer 12: 19.80 MB (20 MB goal), 8.51 MB scanned, 26% used, cons/mark 0.42, next
-// goal 20 MB
+// pacer 12: 19.80 MB (20 MB goal), 8.51 MB scanned, 26% used, cons/mark 0.42,
+// next goal 20 MB
 std::string FormatPace(const CycleRecord& record);
 // Of a cycle that did not take place, `since_start` nanoseconds after the heap
 // was made, for which there were `heap` bytes in use. Without a newline:

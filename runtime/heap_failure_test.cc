@@ -15,8 +15,8 @@
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "tricolor/base/sys/fake_os_memory.h"
-#include "tricolor/runtime/heap.h"
 #include "tricolor/gc/gc_pacer.h"
+#include "tricolor/runtime/heap.h"
 #include "tricolor/runtime/runtime_testing.h"
 
 namespace tricolor::runtime {
@@ -168,7 +168,8 @@ TEST(HeapFailureTest, AProgramThatWantsCyclesInVainGetsNullAndGoesOn) {
   const MemStats stats = heap.ReadMemStats();
   EXPECT_EQ(stats.num_gc, 0U);
   EXPECT_GT(stats.num_gc_refused, 0U);
-  EXPECT_LE(stats.num_gc_refused, 2 + stats.heap_alloc / gc::GcPacer::kGrowthToRetry);
+  EXPECT_LE(stats.num_gc_refused,
+            2 + stats.heap_alloc / gc::GcPacer::kGrowthToRetry);
   heap.CheckInvariants();
   os.StopFailing();
   for (int i = 0; i < 100000; ++i) ASSERT_NE(mutator.New<Leaf>(), nullptr);

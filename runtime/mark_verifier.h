@@ -61,7 +61,7 @@ class MarkVerifier final : private PointerVisitor, public WordSink {
   std::pmr::monotonic_buffer_resource memory_{1 << 20, StoppedMemory()};
   std::pmr::vector<Object> stack_{&memory_};
   std::pmr::unordered_set<uint64_t> seen_{&memory_};  // addresses of slots
-  Addr source_;                        // what is being scanned; null: a root
+  Addr source_;  // what is being scanned; null: a root
 };
 
 }  // namespace tricolor::runtime

@@ -59,8 +59,8 @@ struct MemStats {
   uint64_t last_gc_objects = 0;      // in so many objects,
   uint64_t last_gc_scanned = 0;      // having searched so many bytes
   uint64_t gc_cpu_ns = 0;            // CPU time of all collections
-  // Pauses: from the request to stop the world until it runs again. A collection
-  // beside the program has two.
+  // Pauses: from the request to stop the world until it runs again. A
+  // collection beside the program has two.
   uint64_t pause_total_ns = 0;
   uint64_t pause_max_ns = 0;  // of one
   StopHistogram pauses;

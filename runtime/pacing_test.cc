@@ -22,15 +22,6 @@ namespace {
 
 using testing::MatchesRegex;
 
-template <typename Condition>
-bool Eventually(const Condition& condition) {
-  for (int i = 0; i < 10000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return false;
-}
-
 // A heap whose marking a test can pause, with a goal.
 class PacingTest : public testing::Test {
  protected:

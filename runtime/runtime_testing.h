@@ -8,6 +8,7 @@
 #ifndef TRICOLOR_RUNTIME_RUNTIME_TESTING_H_
 #define TRICOLOR_RUNTIME_RUNTIME_TESTING_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <thread>
@@ -58,6 +59,16 @@ inline HeapOptions ExactOptions() {
   return options;
 }
 
+// Collects often, and checks each collection by a second marker.
+inline HeapOptions CheckedOptions(bool conservative) {
+  HeapOptions options;
+  options.debug = "gccheckmark=1";
+  options.conservative_stacks = conservative;
+  options.min_heap_bytes = 1 << 20;
+  options.reservation_bytes = size_t{1} << 34;
+  return options;
+}
+
 // A list of `length` nodes with values 0, 1, ...; its head.
 ABSL_ATTRIBUTE_NOINLINE inline Node* MakeList(Mutator& mutator, size_t length) {
   Node* head = nullptr;
@@ -77,6 +88,16 @@ inline bool ListIsIntact(const Node* head, size_t length) {
     head = head->next;
   }
   return head == nullptr;
+}
+
+// Whether `condition` comes true; gives up after minutes.
+template <typename Condition>
+bool Eventually(const Condition& condition) {
+  for (int i = 0; i < 120000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return false;
 }
 
 // Runs on a thread that ends before this returns, so that nothing of it stays

@@ -46,16 +46,6 @@ uint64_t ResidentBytes(Heap& heap) {
   return count * os_page;
 }
 
-// Whether `condition` comes true; gives up after minutes.
-template <typename Condition>
-bool Eventually(Condition condition) {
-  for (int i = 0; i < 2400; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-  return false;
-}
-
 // Allocates `megabytes` of objects, touches them all, and drops them.
 ABSL_ATTRIBUTE_NOINLINE void Touch(Mutator& mutator, int megabytes) {
   std::vector<Root<Large>> objects;

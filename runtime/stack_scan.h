@@ -60,7 +60,8 @@ struct StackSnapshot {
   void* fake_stack;
   StackBounds bounds;
   // Of a thread that a signal has interrupted at any instruction: its registers
-  // are in the signal's frame, on its stack or on an alternate one (else empty).
+  // are in the signal's frame, on its stack or on an alternate one (else
+  // empty).
   bool interrupted = false;
   AddrRange alternate;
 

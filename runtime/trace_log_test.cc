@@ -41,11 +41,12 @@ TEST(DebugSettingsTest, ReportsAndIgnoresWhatItDoesNotKnow) {
         "zeal=", "zeal=-1", "zeal=x", "zeal=1x", "zeal=4294967296"}) {
     testing::internal::CaptureStderr();
     EXPECT_FALSE(ParseDebugSettings(text).gctrace) << text;
-    EXPECT_EQ(testing::internal::GetCapturedStderr(),
-              std::string("tricolor: TRICOLOR_DEBUG: \"") + text +
-                  "\" is ignored (known: gctrace, scavtrace, checkcleanups, "
-                  "gccheckmark, gcpacertrace, gcstoptheworld, clobberfree: 0 or "
-                  "1; zeal: a number)\n");
+    EXPECT_EQ(
+        testing::internal::GetCapturedStderr(),
+        std::string("tricolor: TRICOLOR_DEBUG: \"") + text +
+            "\" is ignored (known: gctrace, scavtrace, checkcleanups, "
+            "gccheckmark, gcpacertrace, gcstoptheworld, clobberfree: 0 or "
+            "1; zeal: a number)\n");
   }
   testing::internal::CaptureStderr();
   EXPECT_TRUE(ParseDebugSettings("x=1,gctrace=1").gctrace);
