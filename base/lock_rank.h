@@ -24,6 +24,7 @@ enum class LockRank : uint8_t {
   // sweep, mcentral, gc
   kSweep,
   kWorkBufSpans,
+  kCentralLists,  // the making of central lists
   // mheap
   kSpanSpecials,   // the specials list of one span
   kSpanSetSpine,   // growth of a span set's spine
@@ -58,6 +59,8 @@ constexpr const char* LockRankName(LockRank rank) {
       return "Sweep";
     case LockRank::kWorkBufSpans:
       return "WorkBufSpans";
+    case LockRank::kCentralLists:
+      return "CentralLists";
     case LockRank::kSpanSpecials:
       return "SpanSpecials";
     case LockRank::kSpanSetSpine:

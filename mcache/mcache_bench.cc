@@ -49,8 +49,8 @@ class NoObserver final : public AllocationObserver {
 class NothingLives final : public mheap::SpanSweeper {
  public:
   explicit NothingLives(mheap::MHeap& heap) : heap_(heap) {}
-  bool Begin() override { return true; }
-  void End() override {}
+  bool Begin(mheap::ProcessorCache&) override { return true; }
+  void End(mheap::ProcessorCache&) override {}
   uint32_t SweepAndKeep(mheap::ProcessorCache&, MSpan& span) override {
     const uint32_t freed = span.allocated();
     heap_.FinishSweep(span, 0);

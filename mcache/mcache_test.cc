@@ -193,7 +193,7 @@ TEST_F(MCacheTest, TheNextSweepFindsALargeObject) {
   MSpan* span = SpanOf(object);
   EXPECT_EQ(span->span_class().kind(), SpanKind::kTypeHeader);
   t_.heap.AdvanceSweepGen();
-  EXPECT_EQ(t_.centrals.of(span->span_class()).PopUnsweptFull(), span);
+  EXPECT_EQ(t_.PopUnswept(), span);
   t_.heap.FreeSpan(t_.processor, (span->set_sweep_gen(sg()), span));
 }
 
@@ -262,7 +262,7 @@ TEST_F(MCacheTest, ACycleMayGoByWhileALargeObjectIsZeroed) {
     t_.Mark(span, 0);
     cache_->ParkRuns();
     t_.heap.AdvanceSweepGen();
-    ASSERT_EQ(t_.centrals.of(span->span_class()).PopUnsweptFull(), span);
+    ASSERT_EQ(t_.PopUnswept(), span);
     ASSERT_TRUE(span->TryAcquireForSweep(sg()));
     sweeper_.SweepAndKeep(t_.processor, *span);
     t_.centrals.of(span->span_class()).PushSwept(*span);

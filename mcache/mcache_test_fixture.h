@@ -117,7 +117,7 @@ class MCacheTest : public testing::Test {
   void* DropLarge(const TypeInfo& type) {
     void* object = cache_->Allocate(type, 1);
     t_.heap.AdvanceSweepGen();
-    MSpan* span = t_.centrals.of(SpanOf(object)->span_class()).PopUnsweptFull();
+    MSpan* span = t_.PopUnswept();
     span->set_sweep_gen(sg());
     t_.heap.FreeSpan(t_.processor, span);
     cache_->PrepareForSweep();

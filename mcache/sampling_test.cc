@@ -33,12 +33,9 @@ class SamplingTest : public MCacheTest {
     ASSERT_TRUE(t_.heap.mark_bit_arenas().Rotate());
     t_.heap.AdvanceSweepGen();
     cache_->PrepareForSweep();
-    for (const SpanKind kind : {SpanKind::kNoScan, SpanKind::kTypeHeader}) {
-      while (MSpan* span =
-                 t_.centrals.of(SpanClass(0, kind)).PopUnsweptFull()) {
-        span->set_sweep_gen(sg());
-        t_.heap.FreeSpan(t_.processor, span);
-      }
+    while (MSpan* span = t_.PopUnswept()) {
+      span->set_sweep_gen(sg());
+      t_.heap.FreeSpan(t_.processor, span);
     }
   }
 

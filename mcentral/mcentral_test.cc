@@ -12,17 +12,21 @@
 
 namespace tricolor::mcentral {
 
-// Looks into the sets.
+// Looks into the sets of one class and shard.
 class MCentralTestPeer {
  public:
-  explicit MCentralTestPeer(MCentral& central) : central_(central) {}
-  mheap::SpanSet& partial_swept() { return central_.partial_swept(); }
-  mheap::SpanSet& partial_unswept() { return central_.partial_unswept(); }
-  mheap::SpanSet& full_swept() { return central_.full_swept(); }
-  mheap::SpanSet& full_unswept() { return central_.full_unswept(); }
+  MCentralTestPeer(TestHeap& t, mheap::SpanClass c, uint32_t shard)
+      : t_(t), lists_(*t.centrals.MakeLists(t.centrals.of(c), shard)) {}
+  mheap::SpanSet& partial_swept() { return lists_.partial_swept(sg()); }
+  mheap::SpanSet& partial_unswept() { return lists_.partial_unswept(sg()); }
+  mheap::SpanSet& full_swept() { return lists_.full_swept(sg()); }
+  mheap::SpanSet& full_unswept() { return lists_.full_unswept(sg()); }
 
  private:
-  MCentral& central_;
+  uint32_t sg() const { return t_.heap.sweep_gen(); }
+
+  TestHeap& t_;
+  CentralLists& lists_;
 };
 
 namespace {
@@ -48,7 +52,7 @@ class MCentralTest : public testing::Test {
 
   TestHeap t_;
   FakeSweeper sweeper_{t_.heap};
-  MCentralTestPeer sets_{t_.centrals.of(kClass)};
+  MCentralTestPeer sets_{t_, kClass, t_.processor.shard()};
 };
 
 TEST_F(MCentralTest, GrowsTheHeapWhenNothingIsListed) {
@@ -275,22 +279,118 @@ TEST_F(MCentralTest, SkipsAListedSpanThatHasBeenFreedAndReused) {
 
 TEST_F(MCentralTest, UnsweptSetsMustBeEmptyWhenThePhaseEnds) {
   t_.Listed(kClass, 1);
-  central().ResetUnswept();  // the swept sets do not matter
+  t_.centrals.ResetUnswept();  // the swept sets do not matter
   StartSweepPhase();
-  EXPECT_DEATH(central().ResetUnswept(), "INV-MCENTRAL-2");
-  EXPECT_NE(central().PopUnsweptPartial(), nullptr);
-  central().ResetUnswept();
+  EXPECT_DEATH(t_.centrals.ResetUnswept(), "INV-MCENTRAL-2");
+  EXPECT_NE(t_.PopUnswept(), nullptr);
+  t_.centrals.ResetUnswept();
 }
 
 TEST_F(MCentralTest, PopsWhatTheSweeperAsksFor) {
   MSpan* partial = t_.Listed(kClass, 1);
   MSpan* full = t_.Listed(kClass, kSlots);
-  EXPECT_EQ(central().PopUnsweptPartial(), nullptr);
+  MSpan* other = t_.Listed(kOtherClass, 1);
+  uint32_t place = 0;
+  const uint32_t shard = t_.processor.shard();
+  EXPECT_EQ(t_.centrals.PopUnswept(shard, &place), nullptr);
   StartSweepPhase();
-  EXPECT_EQ(central().PopUnsweptPartial(), partial);
-  EXPECT_EQ(central().PopUnsweptPartial(), nullptr);
-  EXPECT_EQ(central().PopUnsweptFull(), full);
-  EXPECT_EQ(central().PopUnsweptFull(), nullptr);
+  place = 0;
+  for (MSpan* expected : {full, partial, other}) {
+    EXPECT_EQ(t_.centrals.PopUnswept(shard, &place), expected);
+  }
+  EXPECT_EQ(t_.centrals.PopUnswept(shard, &place), nullptr);
+  const uint32_t end = place;
+  EXPECT_EQ(t_.centrals.PopUnswept(shard, &place), nullptr);
+  EXPECT_EQ(place, end);
+}
+
+// ---- Several shards.
+
+class MCentralShardsTest : public MCentralTest {
+ protected:
+  MCentralShardsTest() { t_.heap.AttachProcessor(other_); }
+  ~MCentralShardsTest() override { t_.heap.ReleaseProcessor(other_); }
+
+  // As TestHeap::Listed, by the other processor.
+  MSpan* ListedByOther(uint32_t used) {
+    MSpan* span = t_.heap.AllocSpan(other_, kClass);
+    span->set_sweep_gen(sg() + 3);
+    TestHeap::Take(span, used);
+    central().UncacheSpan(other_, *span);
+    return span;
+  }
+
+  mheap::ProcessorCache other_;
+};
+
+TEST_F(MCentralShardsTest, EachProcessorHasListsOfItsOwn) {
+  ASSERT_NE(other_.shard(), t_.processor.shard());
+  MSpan* own = t_.Listed(kClass, 1);
+  MSpan* others = ListedByOther(1);
+  EXPECT_EQ(own->shard(), t_.processor.shard());
+  EXPECT_EQ(others->shard(), other_.shard());
+  EXPECT_EQ(sets_.partial_swept().Size(), 1u);
+  EXPECT_EQ(central().CacheSpan(other_), others);
+  EXPECT_EQ(central().CacheSpan(t_.processor), own);
+}
+
+TEST_F(MCentralShardsTest, UsesTheOthersSpansBeforeTheHeapGrows) {
+  MSpan* others = ListedByOther(1);
+  EXPECT_EQ(t_.Cache(kClass), others);
+  EXPECT_EQ(others->shard(), t_.processor.shard());
+  t_.Uncache(others);
+  EXPECT_EQ(sets_.partial_swept().Size(), 1u);
+}
+
+TEST_F(MCentralShardsTest, SweepsItsOwnSpansFirstAndThenTheOthers) {
+  MSpan* others = ListedByOther(kSlots);
+  MSpan* own = t_.Listed(kClass, kSlots);
+  StartSweepPhase();
+  EXPECT_EQ(t_.Cache(kClass), own);
+  EXPECT_EQ(t_.Cache(kClass), others);
+  EXPECT_EQ(sweeper_.swept, (std::vector<MSpan*>{own, others}));
+}
+
+TEST_F(MCentralShardsTest, ASpanThatAnotherProcessorSweepsStaysWithItsShard) {
+  MSpan* full = ListedByOther(kSlots);
+  for (uint32_t i = 0; i < kSlots; ++i) t_.Mark(full, i);
+  StartSweepPhase();
+  EXPECT_NE(t_.Cache(kClass), full);
+  EXPECT_EQ(sweeper_.swept, std::vector<MSpan*>{full});
+  MCentralTestPeer others(t_, kClass, other_.shard());
+  EXPECT_EQ(others.full_swept().Size(), 1u);
+  EXPECT_TRUE(sets_.full_swept().Empty());
+}
+
+TEST_F(MCentralShardsTest, TheBudgetIsForAllShardsTogether) {
+  for (int i = 0; i < MCentral::kSpanBudget; ++i) {
+    MSpan* span =
+        i % 2 == 0 ? t_.Listed(kClass, kSlots) : ListedByOther(kSlots);
+    for (uint32_t slot = 0; slot < kSlots; ++slot) t_.Mark(span, slot);
+  }
+  MSpan* last = ListedByOther(kSlots);
+  StartSweepPhase();
+  EXPECT_NE(t_.Cache(kClass), last);
+  EXPECT_EQ(sweeper_.swept.size(), size_t{MCentral::kSpanBudget});
+  EXPECT_EQ(last->sweep_gen(), sg() - 2);
+}
+
+TEST_F(MCentralShardsTest, MoreProcessorsThanShardsShareThem) {
+  std::vector<mheap::ProcessorCache> many(3 * MCentral::kShards);
+  std::vector<int> users(MCentral::kShards);
+  for (mheap::ProcessorCache& p : many) {
+    t_.heap.AttachProcessor(p);
+    ASSERT_LT(p.shard(), MCentral::kShards);
+    ++users[p.shard()];
+  }
+  for (const int n : users) EXPECT_GE(n, 2);
+  for (mheap::ProcessorCache& p : many) t_.heap.ReleaseProcessor(p);
+  // Those that were given back are the first to be taken.
+  mheap::ProcessorCache again;
+  t_.heap.AttachProcessor(again);
+  EXPECT_NE(again.shard(), t_.processor.shard());
+  EXPECT_NE(again.shard(), other_.shard());
+  t_.heap.ReleaseProcessor(again);
 }
 
 TEST_F(MCentralTest, WorksWithoutASweeper) {

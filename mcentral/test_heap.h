@@ -29,12 +29,12 @@ class FakeSweeper final : public mheap::SpanSweeper {
  public:
   explicit FakeSweeper(mheap::MHeap& heap) : heap_(heap) {}
 
-  bool Begin() override {
+  bool Begin(mheap::ProcessorCache&) override {
     if (!open) return false;
     ++depth;
     return true;
   }
-  void End() override { --depth; }
+  void End(mheap::ProcessorCache&) override { --depth; }
   uint32_t SweepAndKeep(mheap::ProcessorCache&, mheap::MSpan& span) override {
     const uint32_t sg = heap_.sweep_gen();
     TRICOLOR_CHECK(span.sweep_gen() == sg - 1, "fake sweep of generation %u",
@@ -113,6 +113,12 @@ class TestHeap {
       TRICOLOR_CHECK(taken > 0, "span is full, %u slots missing", slots);
       slots -= taken;
     }
+  }
+  // The next unswept span that is listed for the processor's shard, or null;
+  // unlinks it.
+  mheap::MSpan* PopUnswept() {
+    uint32_t place = 0;
+    return centrals.PopUnswept(processor.shard(), &place);
   }
   // The marker: the span and its page.
   void Mark(mheap::MSpan* span, uint32_t index) {

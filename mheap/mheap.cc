@@ -144,6 +144,10 @@ void MHeap::AttachProcessor(ProcessorCache& processor) {
                  static_cast<void*>(&processor));
   stats_.Attach(processor.stats_);
   MutexLock lock(lock_);
+  uint32_t* const least =
+      std::min_element(std::begin(shard_users_), std::end(shard_users_));
+  ++*least;
+  processor.shard_ = static_cast<uint32_t>(least - shard_users_);
   processor.attached_ = true;
   processor.next_ = processors_;
   processors_ = &processor;
@@ -161,6 +165,7 @@ void MHeap::ReleaseProcessor(ProcessorCache& processor) {
     span_structures_.Free(processor.spans_[--processor.span_count_]);
   }
   stats_.Release(processor.stats_);
+  --shard_users_[processor.shard_];
   *link = processor.next_;
   processor.next_ = nullptr;
   processor.attached_ = false;

@@ -388,6 +388,8 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // failed half-way.
   ByteCount mapped_ ABSL_GUARDED_BY(lock_);
   ProcessorCache* processors_ ABSL_GUARDED_BY(lock_) = nullptr;
+  // Processors by shard.
+  uint32_t shard_users_[ProcessorCache::kShards] ABSL_GUARDED_BY(lock_) = {};
   // To read them is no change of the heap.
   mutable ConsistentStats stats_;
   // Of what belongs to no processor: growth and scavenging.

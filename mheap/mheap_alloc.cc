@@ -331,6 +331,7 @@ MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,
   const bool needs_zero =
       NeedsZero(base, request.pages, parts.run.scavenged_bytes);
   span.InitHeap(base, request.pages, span_class, mark_bits, needs_zero);
+  span.set_shard(processor.shard());
   span.set_sweep_gen(sweep_gen());
   span.set_state(SpanState::kInUse);
   Publish(span);

@@ -306,8 +306,8 @@ TEST(MHeapTest, LimitOfMappedBytesHolds) {
 class FakeSweeper final : public SpanSweeper {
  public:
   explicit FakeSweeper(MHeap& heap) : heap_(heap) {}
-  bool Begin() override { return false; }
-  void End() override {}
+  bool Begin(ProcessorCache&) override { return false; }
+  void End(ProcessorCache&) override {}
   uint32_t SweepAndKeep(ProcessorCache&, MSpan&) override { return 0; }
   void EnsureSwept(ProcessorCache&, MSpan&) override {}
   void PayForSpan(ProcessorCache&, ByteCount) override {}

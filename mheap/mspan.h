@@ -209,6 +209,11 @@ class ABSL_CACHELINE_ALIGNED MSpan {
     return specials_;
   }
 
+  // Owner only: the shard (ProcessorCache::shard) of the processor that had the
+  // span last; whose lists it belongs to.
+  uint32_t shard() const { return shard_; }
+  void set_shard(uint32_t shard) { shard_ = static_cast<uint8_t>(shard); }
+
   // Owner only: whether free slots may hold anything but zeros.
   bool needs_zero() const { return needs_zero_; }
 
@@ -292,6 +297,7 @@ class ABSL_CACHELINE_ALIGNED MSpan {
   SpanClass span_class_;
   bool needs_zero_ = false;
   uint8_t common_pointers_ = kNoObjectsYet;
+  uint8_t shard_ = 0;
   Atomic<uint64_t> state_;
   Atomic<const TypeInfo*> large_type_;
   PageCount pages_;

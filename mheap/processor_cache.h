@@ -24,6 +24,8 @@ class ProcessorCache {
  public:
   static constexpr uint32_t kSpanCapacity = 128;
   static constexpr uint32_t kSpanRefill = kSpanCapacity / 2;
+  // What all processors use, and write to, is kept in so many parts.
+  static constexpr uint32_t kShards = 16;
 
   ProcessorCache() = default;
   // Must have been handed back with MHeap::ReleaseProcessor.
@@ -33,6 +35,9 @@ class ProcessorCache {
 
   // For a StatsSection, while a heap has the processor.
   StatsWriter& stats() { return stats_; }
+  // The part of shared structures that it uses first, while a heap has it:
+  // below kShards, and as few others' as can be.
+  uint32_t shard() const { return shard_; }
   // What is cached; for tests.
   const pagealloc::PageCache& page_cache() const { return pages_; }
   uint32_t cached_spans() const { return span_count_; }
@@ -45,6 +50,7 @@ class ProcessorCache {
   MSpan* spans_[kSpanCapacity] = {};
   StatsWriter stats_;
   ProcessorCache* next_ = nullptr;  // the heap's list, guarded by its lock
+  uint32_t shard_ = 0;
   bool attached_ = false;
 };
 

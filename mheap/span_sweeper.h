@@ -23,8 +23,8 @@ class SpanSweeper {
   // false when all spans have been swept or taken, and then nothing needs to be
   // done. TryAcquireForSweep is only allowed between Begin and End. Go:
   // sweepLocker, activeSweep.
-  virtual bool Begin() = 0;
-  virtual void End() = 0;
+  virtual bool Begin(ProcessorCache& processor) = 0;
+  virtual void End(ProcessorCache& processor) = 0;
 
   // Sweeps a span that the caller has acquired (its generation is sg-1) and
   // keeps: it is put on no set and not given back to the heap, and is published

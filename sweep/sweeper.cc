@@ -80,16 +80,15 @@ Sweeper::Sweeper(mheap::MHeap& heap, mcentral::MCentrals& centrals,
 // ---- The phase.
 
 void Sweeper::StartPhase() {
-  const uint32_t active = active_.LoadAcquire();
-  TRICOLOR_CHECK(active == kDrained,
-                 "INV-SWEEP-2: sweep phase of generation %u ends with %u "
-                 "sweepers at work, %s",
-                 heap_.sweep_gen(), active & ~kDrained,
-                 (active & kDrained) != 0 ? "drained" : "not drained");
-  for (int i = 0; i < mheap::kSpanClasses; ++i) {
-    const auto c = mheap::SpanClass::FromIndex(static_cast<uint8_t>(i));
-    centrals_.of(c).ResetUnswept();
+  for (const Shard& shard : shards_) {
+    const uint32_t active = shard.active.LoadAcquire();
+    TRICOLOR_CHECK(active == kDrained,
+                   "INV-SWEEP-2: sweep phase of generation %u ends with %u "
+                   "sweepers at work, %s",
+                   heap_.sweep_gen(), active & ~kDrained,
+                   (active & kDrained) != 0 ? "drained" : "not drained");
   }
+  centrals_.ResetUnswept();
   heap_.AdvanceSweepGen();
   pace_distance_.StoreRelaxed(0);
   // Spans beyond this limit will have been allocated in this phase, swept.
@@ -98,66 +97,85 @@ void Sweeper::StartPhase() {
   reclaim_.limit.StoreRelaxed(words);
   unlisted_.next.StoreRelaxed(0);
   unlisted_.limit.StoreRelaxed(centrals_.TakeUnlisted() != 0 ? words : 0);
-  cursor_.StoreRelaxed(0);
-  // Last: what Begin acquires lets a sweeper in. Pairs with Begin.
-  active_.StoreRelease(0);
+  for (Shard& shard : shards_) {
+    shard.place.StoreRelaxed(0);
+    shard.uncharged.StoreRelaxed(0);
+  }
+  // Last: what Begin acquires lets a sweeper in. Release, pairs with Begin.
+  // Acquire: a sweeper of a shard that was open already may have found nothing
+  // left, and said so here before this was open. Then it has said so to the
+  // first shards, too, where it is seen below and not forgotten.
+  for (Shard& shard : shards_) shard.active.ExchangeAcqRel(0);
+  for (const Shard& shard : shards_) {
+    if ((shard.active.LoadRelaxed() & kDrained) != 0) return MarkDrained();
+  }
 }
 
-bool Sweeper::Begin() {
-  uint32_t active = active_.LoadAcquire();
+bool Sweeper::Begin(ProcessorCache& processor) {
+  Atomic<uint32_t>& word = ShardOf(processor).active;
+  uint32_t active = word.LoadAcquire();
   do {
     if ((active & kDrained) != 0) return false;
-  } while (!active_.CompareExchangeAcquire(active, active + 1));
+  } while (!word.CompareExchangeAcquire(active, active + 1));
   return true;
 }
 
-void Sweeper::End() {
+void Sweeper::End(ProcessorCache& processor) {
   // Release: pairs with Done, whose caller may advance the generation, and must
   // not do so before this sweeper's last store.
-  const uint32_t before = active_.FetchSubAcqRel(1);
+  const uint32_t before = ShardOf(processor).active.FetchSubAcqRel(1);
   TRICOLOR_CHECK((before & ~kDrained) != 0,
                  "End of a sweeper that has not begun: active word %x", before);
 }
 
-bool Sweeper::Done() const { return active_.LoadAcquire() == kDrained; }
+// By a sweeper that is counted. Others may begin, in shards that do not know
+// yet, and find nothing.
+void Sweeper::MarkDrained() {
+  for (Shard& shard : shards_) shard.active.FetchOrAcqRel(kDrained);
+}
+
+// A word that is found drained and without sweepers stays so, and with all of
+// them nobody is left who might still hold a span.
+bool Sweeper::Done() const {
+  return std::ranges::all_of(shards_, [](const Shard& shard) {
+    return shard.active.LoadAcquire() == kDrained;
+  });
+}
 
 std::optional<PageCount> Sweeper::SweepOne(ProcessorCache& processor) {
-  if (!Begin()) return std::nullopt;
+  if (!Begin(processor)) return std::nullopt;
   const uint32_t sg = heap_.sweep_gen();
   std::optional<PageCount> freed;
-  while (MSpan* span = NextSpan()) {
+  while (MSpan* span = NextSpan(processor)) {
     if (!span->TryAcquireForSweep(sg)) continue;
     freed = SweepAcquired(processor, *span);
     break;
   }
   if (!freed.has_value()) freed = SweepUnlisted(processor);
   if (!freed.has_value()) MarkDrained();
-  End();
+  End(processor);
   return freed;
 }
 
 // Nothing is pushed to an unswept set, so a set that was found empty stays so
-// and the cursor may go past it. A span that another sweeper has popped and not
+// and is not looked at again. A span that another sweeper has popped and not
 // yet acquired is that sweeper's, which counts as active until it is done.
-MSpan* Sweeper::NextSpan() {
-  for (uint32_t at = cursor_.LoadRelaxed(); at < kCursorEnd; ++at) {
-    const auto c = mheap::SpanClass::FromIndex(static_cast<uint8_t>(at / 2));
-    mcentral::MCentral& central = centrals_.of(c);
-    MSpan* span =
-        at % 2 == 0 ? central.PopUnsweptFull() : central.PopUnsweptPartial();
-    if (span != nullptr) {
-      AdvanceCursor(at);
-      return span;
-    }
+MSpan* Sweeper::NextSpan(const ProcessorCache& processor) {
+  for (uint32_t i = 0; i < kShards; ++i) {
+    const uint32_t number = (processor.shard() + i) % kShards;
+    Shard& shard = shards_[number];
+    uint32_t place = shard.place.LoadRelaxed();
+    MSpan* span = centrals_.PopUnswept(number, &place);
+    AdvancePlace(shard, place);
+    if (span != nullptr) return span;
   }
-  AdvanceCursor(kCursorEnd);
   return nullptr;
 }
 
 // Only forward, so that a slow sweeper does not send the others back.
-void Sweeper::AdvanceCursor(uint32_t to) {
-  uint32_t at = cursor_.LoadRelaxed();
-  while (at < to && !cursor_.CompareExchangeRelaxed(at, to)) {
+void Sweeper::AdvancePlace(Shard& shard, uint32_t to) {
+  uint32_t at = shard.place.LoadRelaxed();
+  while (at < to && !shard.place.CompareExchangeRelaxed(at, to)) {
   }
 }
 
@@ -175,7 +193,7 @@ PageCount Sweeper::SweepAcquired(ProcessorCache& processor, MSpan& span) {
   if (live == 0) {
     // The statistics are complete before the pages can be used again.
     const PageCount pages = span.pages();
-    pages_freed_.FetchAddRelaxed(pages.value());
+    ShardOf(processor).pages_freed.FetchAddRelaxed(pages.value());
     span.set_sweep_gen(sg);
     heap_.FreeSpan(processor, &span);
     return pages;
@@ -245,11 +263,12 @@ void Sweeper::CountSwept(ProcessorCache& processor, const MSpan& span,
     stats->small_freed[span.span_class().size_class()] += freed;
     if (span.is_large()) stats->large_freed_bytes += bytes;
   }
-  spans_swept_.FetchAddRelaxed(1);
-  pages_swept_.FetchAddRelaxed(span.pages().value());
+  Shard& shard = ShardOf(processor);
+  shard.spans_swept.FetchAddRelaxed(1);
+  shard.pages_swept.FetchAddRelaxed(span.pages().value());
   if (freed == 0) return;
-  objects_freed_.FetchAddRelaxed(freed);
-  bytes_freed_.FetchAddRelaxed(bytes);
+  shard.objects_freed.FetchAddRelaxed(freed);
+  shard.bytes_freed.FetchAddRelaxed(bytes);
 }
 
 // Usually there is nothing to wait for. A generation of sg-1 is someone who
@@ -260,16 +279,19 @@ void Sweeper::CountSwept(ProcessorCache& processor, const MSpan& span,
 void Sweeper::EnsureSwept(ProcessorCache& processor, MSpan& span) {
   const uint32_t sg = heap_.sweep_gen();
   for (;;) {
+    uint32_t gen = span.sweep_gen();
+    if (gen == sg || gen == sg + 3) return;
+    // In this order: once everything has been swept, so has the span.
     const bool done = Done();
-    const uint32_t gen = span.sweep_gen();
+    gen = span.sweep_gen();
     if (gen == sg || gen == sg + 3) return;
     TRICOLOR_CHECK(gen == sg + 1 || gen == sg - 1 || (gen == sg - 2 && !done),
                    "span %p has generation %u, heap generation %u, after "
                    "everything has been swept",
                    span.base().pointer(), gen, sg);
-    if (gen == sg - 2 && Begin()) {
+    if (gen == sg - 2 && Begin(processor)) {
       if (span.TryAcquireForSweep(sg)) SweepAcquired(processor, span);
-      End();
+      End(processor);
     } else {
       sched_yield();
     }
@@ -284,10 +306,10 @@ void Sweeper::EnsureSwept(ProcessorCache& processor, MSpan& span) {
 // grow beside its garbage.
 PageCount Sweeper::Reclaim(ProcessorCache& processor, PageCount wanted) {
   PageCount freed(0);
-  while (freed < wanted && Begin()) {
+  while (freed < wanted && Begin(processor)) {
     const std::optional<PageCount> piece =
         SweepPiece(processor, reclaim_, Which::kUnmarked);
-    End();
+    End(processor);
     if (!piece.has_value()) break;
     freed += *piece;
   }
@@ -348,10 +370,24 @@ PageCount Sweeper::SweepWords(ProcessorCache& processor, uint64_t first,
 void Sweeper::SetPace(ByteCount heap_distance, PageCount in_use) {
   constexpr uint64_t kMaxDistance = uint64_t{1} << 60;
   pace_pages_.StoreRelaxed(in_use.value());
-  pace_basis_.StoreRelaxed(pages_swept_.LoadRelaxed());
+  pace_basis_.StoreRelaxed(Sum(&Shard::pages_swept));
   pace_charged_.StoreRelaxed(0);
   pace_distance_.StoreRelaxed(
       std::clamp(heap_distance.value(), uint64_t{kPageSize}, kMaxDistance));
+}
+
+std::optional<uint64_t> Sweeper::Charge(Shard& shard, ByteCount bytes,
+                                        uint64_t distance) {
+  const uint64_t charge = std::min(bytes.value(), distance);
+  const uint64_t before = shard.uncharged.FetchAddRelaxed(charge);
+  if (before + charge < std::min(distance / kCharges, kMostUncharged)) {
+    return std::nullopt;
+  }
+  const uint64_t gathered =
+      std::min(shard.uncharged.ExchangeRelaxed(0), distance);
+  const uint64_t charged = pace_charged_.LoadRelaxed();
+  if (charged >= distance) return charged;
+  return pace_charged_.FetchAddRelaxed(gathered) + gathered;
 }
 
 // The share of the pages that is due is the share of the distance that has been
@@ -360,43 +396,49 @@ void Sweeper::SetPace(ByteCount heap_distance, PageCount in_use) {
 void Sweeper::PayForSpan(ProcessorCache& processor, ByteCount bytes) {
   const uint64_t distance = pace_distance_.LoadRelaxed();
   if (distance == 0) return;
-  uint64_t charged = pace_charged_.LoadRelaxed();
-  if (charged < distance) {
-    const uint64_t charge = std::min(bytes.value(), distance);
-    charged = pace_charged_.FetchAddRelaxed(charge) + charge;
-  }
-  const double share = static_cast<double>(std::min(charged, distance)) /
+  const std::optional<uint64_t> charged =
+      Charge(ShardOf(processor), bytes, distance);
+  if (!charged.has_value()) return;
+  const double share = static_cast<double>(std::min(*charged, distance)) /
                        static_cast<double>(distance);
   const auto due = static_cast<uint64_t>(
       share * static_cast<double>(pace_pages_.LoadRelaxed()));
   const uint64_t basis = pace_basis_.LoadRelaxed();
   // A walk for unlisted spans may find none for long: not all at once.
   constexpr int kMaxIdle = 4;
-  uint64_t swept = pages_swept_.LoadRelaxed() - basis;
+  uint64_t swept = Sum(&Shard::pages_swept) - basis;
   for (int idle = 0; swept < due && idle < kMaxIdle;) {
     if (!SweepOne(processor).has_value()) {
       pace_distance_.StoreRelaxed(0);
       return;
     }
     const uint64_t before = swept;
-    swept = pages_swept_.LoadRelaxed() - basis;
+    swept = Sum(&Shard::pages_swept) - basis;
     idle = swept == before ? idle + 1 : 0;
   }
 }
 
 // ---- Statistics and checks.
 
+uint64_t Sweeper::Sum(Atomic<uint64_t> Shard::*counter) const {
+  uint64_t sum = 0;
+  for (const Shard& shard : shards_) sum += (shard.*counter).LoadRelaxed();
+  return sum;
+}
+
 Sweeper::Stats Sweeper::stats() const {
-  return {.spans_swept = spans_swept_.LoadRelaxed(),
-          .pages_freed = pages_freed_.LoadRelaxed(),
-          .objects_freed = objects_freed_.LoadRelaxed(),
-          .bytes_freed = bytes_freed_.LoadRelaxed()};
+  return {.spans_swept = Sum(&Shard::spans_swept),
+          .pages_freed = Sum(&Shard::pages_freed),
+          .objects_freed = Sum(&Shard::objects_freed),
+          .bytes_freed = Sum(&Shard::bytes_freed)};
 }
 
 void Sweeper::CheckInvariants() {
-  const uint32_t active = active_.LoadAcquire();
-  TRICOLOR_CHECK((active & ~kDrained) == 0,
-                 "%u sweepers at work, expected none", active & ~kDrained);
+  for (const Shard& shard : shards_) {
+    const uint32_t active = shard.active.LoadAcquire();
+    TRICOLOR_CHECK((active & ~kDrained) == 0,
+                   "%u sweepers at work, expected none", active & ~kDrained);
+  }
   const bool done = Done();
   const uint32_t sg = heap_.sweep_gen();
   heap_.ForEachHeapSpan([sg, done](const MSpan& span) {

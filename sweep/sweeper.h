@@ -5,14 +5,14 @@
 // spans, span by span, lazily: on demand from the central lists, by the
 // background sweeper, by page reclaim, and all that is left before a cycle.
 //
-// The active-sweeper word holds a drained bit and the number of sweepers at
-// work: Begin fails once everything has been handed out, and sweeping is done
-// when the last sweeper leaves after that (Go: activeSweep; a sweeper that
-// started late ran into the next cycle, #45315).
-// INV-SWEEP-1: a span is swept once a cycle, by the winner of its generation.
-// INV-SWEEP-2: no sweeper is active when the generation advances.
-// INV-SWEEP-3: when sweeping is done, every span in use that no cache holds has
-// been swept, listed or not.
+// The active-sweeper words, one for each shard of the processors, hold a
+// drained bit and the number of sweepers at work: Begin fails once everything
+// has been handed out, and sweeping is done when the last sweeper leaves after
+// that (Go: activeSweep, one word; a sweeper that started late ran into the
+// next cycle, #45315). INV-SWEEP-1: a span is swept once a cycle, by the winner
+// of its generation. INV-SWEEP-2: no sweeper is active when the generation
+// advances. INV-SWEEP-3: when sweeping is done, every span in use that no cache
+// holds has been swept, listed or not.
 //
 // Go counterpart: mgcsweep.go. Thread-safe.
 
@@ -62,8 +62,8 @@ class Sweeper final : public mheap::SpanSweeper {
   void SweepAll(mheap::ProcessorCache& processor);
 
   // mheap::SpanSweeper:
-  bool Begin() override;
-  void End() override;
+  bool Begin(mheap::ProcessorCache& processor) override;
+  void End(mheap::ProcessorCache& processor) override;
   uint32_t SweepAndKeep(mheap::ProcessorCache& processor,
                         mheap::MSpan& span) override;
   void EnsureSwept(mheap::ProcessorCache& processor,
@@ -93,17 +93,43 @@ class Sweeper final : public mheap::SpanSweeper {
  private:
   friend class SweeperTestPeer;
 
-  // The active-sweeper word: this bit says that everything has been handed
+  static constexpr uint32_t kShards = mcentral::MCentrals::kShards;
+  // Of an active-sweeper word: this bit says that everything has been handed
   // out; the rest counts the sweepers at work.
   static constexpr uint32_t kDrained = uint32_t{1} << 31;
-  // The cursor counts (class, full before partial).
-  static constexpr uint32_t kCursorEnd = 2 * mheap::kSpanClasses;
+  // A shard's charges are gathered until they come to this share of the
+  // distance or so many bytes: of all shards, to what is left as a margin.
+  static constexpr uint64_t kCharges = 4 * kShards;
+  static constexpr uint64_t kMostUncharged = 64 << 10;
 
-  void MarkDrained() { active_.FetchOrAcqRel(kDrained); }
-  // An entry of the unswept sets, from where the cursor stands; null when all
-  // have been taken.
-  mheap::MSpan* NextSpan();
-  void AdvanceCursor(uint32_t to);
+  // What sweepers on processors of one shard write to.
+  struct ABSL_CACHELINE_ALIGNED Shard {
+    // The active-sweeper word. Acquired by Begin and Done; released by End.
+    Atomic<uint32_t> active{kDrained};
+    // How far the shard's unswept sets are known to be empty.
+    Atomic<uint32_t> place;
+    Atomic<uint64_t> uncharged;  // bytes
+    // Relaxed counters; all phases.
+    Atomic<uint64_t> pages_swept;
+    Atomic<uint64_t> spans_swept;
+    Atomic<uint64_t> pages_freed;
+    Atomic<uint64_t> objects_freed;
+    Atomic<uint64_t> bytes_freed;
+  };
+
+  Shard& ShardOf(const mheap::ProcessorCache& processor) {
+    return shards_[processor.shard()];
+  }
+  uint64_t Sum(Atomic<uint64_t> Shard::*counter) const;
+  void MarkDrained();
+  // An entry of the unswept sets, first those of the processor's shard; null
+  // when all have been taken.
+  mheap::MSpan* NextSpan(const mheap::ProcessorCache& processor);
+  static void AdvancePlace(Shard& shard, uint32_t to);
+  // Bytes charged in all, after those that the shard has gathered; nothing
+  // while they are few.
+  std::optional<uint64_t> Charge(Shard& shard, ByteCount bytes,
+                                 uint64_t distance);
 
   // Sweeps an acquired span (sg-1) that nobody keeps, and publishes it: on the
   // swept sets, or as free pages, whose number is returned.
@@ -137,28 +163,19 @@ class Sweeper final : public mheap::SpanSweeper {
   mheap::SpecialReceiver& receiver_;
   bool clobber_dead_ = false;
 
-  // Acquired by Begin and Done; released by End.
-  ABSL_CACHELINE_ALIGNED Atomic<uint32_t> active_{kDrained};
-  Atomic<uint32_t> cursor_{kCursorEnd};
+  Shard shards_[kShards];
 
   // Proportional sweeping. Written with the world stopped, but for the charge
   // and for the distance, which is set to 0 (off) when nothing is left.
   Atomic<uint64_t> pace_distance_;  // bytes
-  Atomic<uint64_t> pace_charged_;   // bytes charged since SetPace
+  Atomic<uint64_t> pace_charged_;   // bytes charged since SetPace, by shards
   Atomic<uint64_t> pace_pages_;     // to be swept within the distance
-  Atomic<uint64_t> pace_basis_;     // pages_swept_ at SetPace
+  Atomic<uint64_t> pace_basis_;     // pages swept at SetPace
 
   // Page reclaim; and the search for spans that could not be listed in the last
   // cycle, if there were any.
   ABSL_CACHELINE_ALIGNED Walk reclaim_;
   Walk unlisted_;
-
-  // Relaxed counters; all phases.
-  ABSL_CACHELINE_ALIGNED Atomic<uint64_t> pages_swept_;
-  Atomic<uint64_t> spans_swept_;
-  Atomic<uint64_t> pages_freed_;
-  Atomic<uint64_t> objects_freed_;
-  Atomic<uint64_t> bytes_freed_;
 };
 
 }  // namespace tricolor::sweep

@@ -88,7 +88,7 @@ class SweeperTest : public testing::Test {
 
 TEST_F(SweeperTest, IsDoneBeforeTheFirstPhase) {
   EXPECT_TRUE(sweeper_.Done());
-  EXPECT_FALSE(sweeper_.Begin());
+  EXPECT_FALSE(sweeper_.Begin(t_.processor));
   EXPECT_EQ(SweepOne(), std::nullopt);
 }
 
@@ -103,20 +103,51 @@ TEST_F(SweeperTest, APhaseOfAnEmptyHeapEndsAtTheFirstAttempt) {
 
 TEST_F(SweeperTest, IsDoneOnlyWhenTheLastSweeperHasLeft) {
   sweeper_.StartPhase();
-  ASSERT_TRUE(sweeper_.Begin());
+  ASSERT_TRUE(sweeper_.Begin(t_.processor));
   EXPECT_EQ(SweepOne(), std::nullopt);  // everything has been handed out
   EXPECT_FALSE(sweeper_.Done());
-  EXPECT_FALSE(sweeper_.Begin());  // too late (#45315)
-  sweeper_.End();
+  EXPECT_FALSE(sweeper_.Begin(t_.processor));  // too late (#45315)
+  sweeper_.End(t_.processor);
   EXPECT_TRUE(sweeper_.Done());
+}
+
+// Nobody is left behind in a shard that the one who finds nothing does not
+// know.
+TEST_F(SweeperTest, IsDoneOnlyWhenTheSweepersOfAllShardsHaveLeft) {
+  mheap::ProcessorCache other;
+  t_.heap.AttachProcessor(other);
+  ASSERT_NE(other.shard(), t_.processor.shard());
+  sweeper_.StartPhase();
+  ASSERT_TRUE(sweeper_.Begin(other));
+  EXPECT_EQ(SweepOne(), std::nullopt);
+  EXPECT_FALSE(sweeper_.Done());
+  EXPECT_FALSE(sweeper_.Begin(other));
+  EXPECT_DEATH(sweeper_.StartPhase(), "INV-SWEEP-2: .* 1 sweepers at work");
+  sweeper_.End(other);
+  EXPECT_TRUE(sweeper_.Done());
+  t_.heap.ReleaseProcessor(other);
+}
+
+TEST_F(SweeperTest, SweepsWhatIsListedForOtherShards) {
+  mheap::ProcessorCache other;
+  t_.heap.AttachProcessor(other);
+  MSpan* span = t_.heap.AllocSpan(other, kClass);
+  TestHeap::Take(span, 1);
+  t_.Mark(span, 0);
+  t_.centrals.of(kClass).PushSwept(*span);
+  t_.heap.ReleaseProcessor(other);
+  sweeper_.StartPhase();
+  EXPECT_EQ(SweepOne(), kNoPages);
+  EXPECT_EQ(span->sweep_gen(), sg());
+  EXPECT_EQ(SweepOne(), std::nullopt);
 }
 
 TEST_F(SweeperTest, APhaseCannotStartWhileASweeperIsAtWork) {
   sweeper_.StartPhase();
-  ASSERT_TRUE(sweeper_.Begin());
+  ASSERT_TRUE(sweeper_.Begin(t_.processor));
   EXPECT_EQ(SweepOne(), std::nullopt);
   EXPECT_DEATH(sweeper_.StartPhase(), "INV-SWEEP-2: .* 1 sweepers at work");
-  sweeper_.End();
+  sweeper_.End(t_.processor);
   sweeper_.StartPhase();
 }
 
@@ -127,7 +158,8 @@ TEST_F(SweeperTest, APhaseCannotStartBeforeTheLastIsDrained) {
 
 TEST_F(SweeperTest, EndWithoutBeginIsFatal) {
   sweeper_.StartPhase();
-  EXPECT_DEATH(sweeper_.End(), "End of a sweeper that has not begun");
+  EXPECT_DEATH(sweeper_.End(t_.processor),
+               "End of a sweeper that has not begun");
 }
 
 TEST_F(SweeperTest, SweepsEachListedSpanOnce) {
@@ -236,10 +268,10 @@ TEST_F(SweeperTest, CountsWhatItFrees) {
 TEST_F(SweeperTest, SweepAndKeepListsNothingAndFreesNoPages) {
   MSpan* span = Listed(10, 0);
   sweeper_.StartPhase();
-  ASSERT_TRUE(sweeper_.Begin());
+  ASSERT_TRUE(sweeper_.Begin(t_.processor));
   ASSERT_TRUE(span->TryAcquireForSweep(sg()));
   EXPECT_EQ(sweeper_.SweepAndKeep(t_.processor, *span), 10u);
-  sweeper_.End();
+  sweeper_.End(t_.processor);
   EXPECT_EQ(span->sweep_gen(), sg());
   EXPECT_EQ(span->allocated(), 0u);
   EXPECT_EQ(span->state(), SpanState::kInUse);
@@ -473,7 +505,7 @@ TEST_F(SweeperTest, EnsureSweptHasNothingToDoForACachedSpan) {
 TEST_F(SweeperTest, EnsureSweptWaitsForWhoSweeps) {
   MSpan* span = Listed(10, 1);
   sweeper_.StartPhase();
-  ASSERT_TRUE(sweeper_.Begin());
+  ASSERT_TRUE(sweeper_.Begin(t_.processor));
   ASSERT_TRUE(span->TryAcquireForSweep(sg()));
   Atomic<bool> swept(false);
   std::thread waiter([&] {
@@ -486,7 +518,7 @@ TEST_F(SweeperTest, EnsureSweptWaitsForWhoSweeps) {
   for (int i = 0; i < 100; ++i) std::this_thread::yield();
   swept.StoreRelease(true);
   sweeper_.SweepAndKeep(t_.processor, *span);
-  sweeper_.End();
+  sweeper_.End(t_.processor);
   waiter.join();
   t_.centrals.of(kClass).PushSwept(*span);
   SweepAll();
