@@ -100,6 +100,9 @@ class Atomic {
   T FetchOrAcqRel(T bits) {
     return value_.fetch_or(bits, std::memory_order_acq_rel);
   }
+  T FetchAndSeqCst(T bits) {
+    return value_.fetch_and(bits, std::memory_order_seq_cst);
+  }
   T FetchAndRelaxed(T bits) {
     return value_.fetch_and(bits, std::memory_order_relaxed);
   }

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "tricolor/base/check.h"
+#include "tricolor/base/cpu_pause.h"
 #include "tricolor/base/lock_rank.h"
 
 namespace tricolor {
@@ -38,6 +39,10 @@ struct HeldLocks {
 };
 
 constinit thread_local HeldLocks held_locks;
+
+// How often Lock tries before it sleeps: for a few microseconds, longer than
+// most locks are held, and much less than a sleep and a wake take.
+constexpr int kSpins = 64;
 
 const void* Id(const Mutex* mutex) { return mutex; }
 
@@ -80,7 +85,14 @@ void NoteReleased(const Mutex* mutex) {
 
 void Mutex::Lock() {
   CheckRank(this);
-  mutex_.lock();
+  int spins = 0;
+  while (!mutex_.try_lock()) {
+    if (++spins == kSpins) {
+      mutex_.lock();
+      break;
+    }
+    CpuPause();
+  }
   NoteTaken(this);
 }
 

@@ -182,6 +182,8 @@ void AllocateOnTwo(Backend& backend, double seconds) {
     cpu[threads] = done / (CpuSeconds() - cpu_begin) * threads;
   }
   const std::string figure = "two-threads-" + std::to_string(size);
+  Print((figure + "-ns").c_str(), 2e9 / wall[2]);
+  Print(("one-thread-" + std::to_string(size) + "-ns").c_str(), 1e9 / wall[1]);
   Print((figure + "-wall").c_str(), wall[2] / wall[1]);
   Print((figure + "-cpu").c_str(), cpu[2] / cpu[1]);
 }

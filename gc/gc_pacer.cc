@@ -69,6 +69,9 @@ void GcPacer::SetTrigger(uint64_t trigger) {
   // cycle more.
   const int64_t compared = marking() ? INT64_MAX : AsCounter(trigger);
   trigger_.StoreRelaxed(compared);
+  const uint64_t room = SaturatingSub(trigger, heap_live());
+  ahead_.StoreRelaxed(AsCounter(std::min(
+      room / (kAheadShare * std::max(accounts_, uint64_t{1})), kMostAhead)));
   due_.StoreRelaxed(live_.LoadRelaxed() >= compared);
 }
 
@@ -176,6 +179,7 @@ CycleResult GcPacer::EndCycle(const CycleEnd& end) {
   inputs_.marked = end.marked;
   inputs_.roots = SaturatingAdd(last_stack_work_, globals_);
   inputs_.overhead = end.overhead;
+  accounts_ = end.accounts;
   measured_ = true;
   live_.StoreRelaxed(AsCounter(end.marked));
   scannable_.StoreRelaxed(AsCounter(last_heap_work_));

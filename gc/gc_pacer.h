@@ -52,6 +52,7 @@ struct CycleEnd {
   uint64_t idle_time = 0;  // workers on processors with nothing else to do
   uint64_t marked = 0;     // bytes found live, or allocated meanwhile
   uint64_t overhead = 0;   // GoalInputs::overhead
+  uint64_t accounts = 1;   // processors with a LiveAccount
 };
 
 // What a cycle came to, for logs and tests.
@@ -85,11 +86,16 @@ class GcPacer {
   // Whether a cycle should start: a hint, one load. False while one marks.
   bool due() const { return due_.LoadRelaxed(); }
 
+  // How much a processor may report ahead of time: see LiveAccount.
+  int64_t ahead() const { return ahead_.LoadRelaxed(); }
+
   // Bytes in objects and in cached free slots.
   uint64_t heap_live() const { return NotNegative(live_); }
   uint64_t goal() const { return goal_.LoadRelaxed(); }
   // UINT64_MAX: none.
   uint64_t trigger() const { return shown_trigger_.LoadRelaxed(); }
+  // What the next cycle, or the one that marks, is expected to scan, in bytes.
+  uint64_t expected_work() const { return expected_work_.LoadRelaxed(); }
   // Whether the heap has outgrown its goal by a tenth or, where the goal is the
   // memory limit's, at all: then it is time to wait for the cycle's end.
   bool outrun() const { return heap_live() >= most_.LoadRelaxed(); }
@@ -147,6 +153,10 @@ class GcPacer {
   // While the last cycle's spans are being swept, no cycle starts before so
   // much has been allocated.
   static constexpr uint64_t kSweepDistance = 1 << 20;
+  // All accounts together are ahead by at most this share of what may be
+  // allocated until the trigger, and each by at most so much.
+  static constexpr uint64_t kAheadShare = 32;
+  static constexpr uint64_t kMostAhead = 64 << 10;
 
   // Fatal unless the state is one that INV-GC-PACE-2 to -4 allow.
   void CheckInvariants() const;
@@ -172,6 +182,7 @@ class GcPacer {
   Atomic<int64_t> scannable_;
   // Compared with by every refill; INT64_MAX while a cycle marks.
   alignas(64) Atomic<int64_t> trigger_;
+  Atomic<int64_t> ahead_;
   Atomic<bool> due_;
   Atomic<bool> marking_;
   Atomic<uint32_t> cycle_;
@@ -194,6 +205,7 @@ class GcPacer {
   alignas(64) mutable Mutex mutex_{LockRank::kPacer};
   GoalInputs inputs_ ABSL_GUARDED_BY(mutex_);
   int processors_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t accounts_ ABSL_GUARDED_BY(mutex_) = 1;
   // Scanned by the last cycle.
   uint64_t last_heap_work_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_stack_work_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -33,12 +33,13 @@ void MarkWorker::Run(int index) {
   heap_bytes_ = cycle_.heap.grown().value();
   parallel_ = cycle_.parallel;
   check_at_ = stats_.scanned_bytes + kReportInterval;
+  leaves_ = false;
   do {
     RunRootJobs();
     Drain();
     RunRescanJobs();
-    if (!Report()) Rest();
-  } while (AwaitWork());
+    if (!leaves_ && !Report()) Rest();
+  } while (!leaves_ && AwaitWork());
 }
 
 void MarkWorker::BeginCycle() {
@@ -73,14 +74,17 @@ bool MarkWorker::Report() {
   const uint64_t bytes = stats_.scanned_bytes - reported_;
   reported_ = stats_.scanned_bytes;
   check_at_ = reported_ + kReportInterval;
-  return cycle_.monitor == nullptr || cycle_.monitor->Worked(index_, bytes);
+  if (cycle_.monitor == nullptr) return true;
+  const MarkVerdict verdict = cycle_.monitor->Worked(index_, bytes);
+  leaves_ = verdict == MarkVerdict::kLeave;
+  return verdict == MarkVerdict::kGoOn;
 }
 
 void MarkWorker::Rest() {
   TurnBlocks();
   TurnBlocks();
   work_.ShareAll();
-  while (!cycle_.monitor->Rest(index_)) {
+  while (!leaves_ && !cycle_.monitor->Rest(index_)) {
     // They may be waiting for this worker to have nothing to do either.
     if (cycle_.idle.any() && !cycle_.bufs.HasFull()) return;
   }
@@ -97,7 +101,7 @@ bool MarkWorker::CheckIn() {
 
 void MarkWorker::RunRootJobs() {
   uint64_t job = 0;
-  while (cycle_.root_jobs.Claim(1, &job)) {
+  while (!leaves_ && cycle_.root_jobs.Claim(1, &job)) {
     source_ = Addr();
     cycle_.roots->MarkRoots(static_cast<size_t>(job), *this);
     DrainLocal();
@@ -106,7 +110,7 @@ void MarkWorker::RunRootJobs() {
 
 void MarkWorker::RunRescanJobs() {
   uint64_t first = 0;
-  while (cycle_.rescan_words.Claim(kRescanStep, &first)) {
+  while (!leaves_ && cycle_.rescan_words.Claim(kRescanStep, &first)) {
     const uint64_t limit = cycle_.rescan_words.limit();
     const uint64_t end =
         limit - first < kRescanStep ? limit : first + kRescanStep;
@@ -184,7 +188,7 @@ void MarkWorker::Drain() {
   for (;;) {
     DrainLocal();
     WorkBuf* words = nullptr;
-    if (!work_.TryTakeShared(&words)) return;
+    if (leaves_ || !work_.TryTakeShared(&words)) return;
     if (words != nullptr) MarkWords(*words);
   }
 }
@@ -246,6 +250,7 @@ void MarkWorker::DrainLocal() {
     while (head != tail) Push(objects_[head++ % kObjectRing]);
     if (assisting_) return;
     Rest();
+    if (leaves_) return;
   }
 }
 

@@ -87,7 +87,8 @@ void Marker::ExpectWorkers() {
 }
 
 bool Marker::HasWork() const {
-  return cycle_.bufs.HasFull() || cycle_.overflowed.LoadAcquire();
+  return cycle_.bufs.HasFull() || cycle_.overflowed.LoadAcquire() ||
+         cycle_.root_jobs.any_left() || cycle_.rescan_words.any_left();
 }
 
 void Marker::NextRound() {

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "tricolor/base/check.h"
+#include "tricolor/base/saturating.h"
 #include "tricolor/base/units.h"
 #include "tricolor/mheap/size_classes.h"
 #include "tricolor/mheap/span_sweeper.h"
@@ -25,15 +26,42 @@ using mheap::SpanSweeper;
 
 MSpan* MCentral::CacheSpan(ProcessorCache& processor) {
   const PageCount pages(mheap::kClassPages[span_class_.size_class()]);
+  int budget = kSpanBudget;
+  MSpan* span = SweepOwn(processor, budget);
   if (SpanSweeper* sweeper = centrals_.heap_.sweeper()) {
     sweeper->PayForSpan(processor, BytesOf(pages));
   }
-  MSpan* span = TakeListed(processor, kSpanBudget);
+  if (span == nullptr) span = TakeListed(processor, budget);
   if (span == nullptr) span = Grow(processor);
   if (span != nullptr) {
     CheckTaken(*span);
     span->set_shard(processor.shard());
   }
+  return span;
+}
+
+// Something has to be swept for each span that is taken, to be done before the
+// next cycle: best one that can be taken.
+MSpan* MCentral::SweepOwn(ProcessorCache& processor, int& budget) {
+  CentralLists* lists = lists_of(processor.shard());
+  SpanSweeper* sweeper = centrals_.heap_.sweeper();
+  if (lists == nullptr || sweeper == nullptr || !sweeper->Begin(processor)) {
+    return nullptr;
+  }
+  const uint32_t sg = centrals_.heap_.sweep_gen();
+  int one = 1;
+  MSpan* span = SweepFrom(processor, lists->partial_unswept(sg), one);
+  if (span == nullptr) {
+    span = SweepFrom(processor, lists->full_unswept(sg), one);
+  }
+  budget -= 1 - one;
+  sweeper->End(processor);
+  return span;
+}
+
+MSpan* MCentral::PopSwept(CentralLists& lists, uint32_t sg) {
+  MSpan* span = lists.partial_swept(sg).Pop();
+  if (span != nullptr && span->allocated() == 0) centrals_.TookEmpty(*span);
   return span;
 }
 
@@ -45,7 +73,7 @@ MSpan* MCentral::TakeListed(ProcessorCache& processor, int budget) {
   const uint32_t own = processor.shard();
   CentralLists* lists = lists_of(own);
   if (lists != nullptr) {
-    if (MSpan* span = lists->partial_swept(sg).Pop()) return span;
+    if (MSpan* span = PopSwept(*lists, sg)) return span;
   }
   SpanSweeper* sweeper = centrals_.heap_.sweeper();
   const bool sweeping = sweeper != nullptr && sweeper->Begin(processor);
@@ -53,7 +81,7 @@ MSpan* MCentral::TakeListed(ProcessorCache& processor, int budget) {
   for (uint32_t i = 0; i < kShards && span == nullptr; ++i) {
     lists = lists_of((own + i) % kShards);
     if (lists == nullptr) continue;
-    span = lists->partial_swept(sg).Pop();
+    span = PopSwept(*lists, sg);
     if (span != nullptr || !sweeping) continue;
     span = SweepFrom(processor, lists->partial_unswept(sg), budget);
     if (span != nullptr) continue;
@@ -213,6 +241,20 @@ void MCentrals::List(MCentral& central, MSpan& span) {
   }
 }
 
+bool MCentrals::KeepsEmpty(const MSpan& span) {
+  if (span.is_large()) return false;
+  Atomic<uint64_t>& kept = shards_[span.shard()].kept;
+  const uint64_t before = kept.LoadRelaxed();
+  if (before >= kMostKept) return false;
+  kept.StoreRelaxed(before + span.pages().value());
+  return true;
+}
+
+void MCentrals::TookEmpty(const MSpan& span) {
+  Atomic<uint64_t>& kept = shards_[span.shard()].kept;
+  kept.StoreRelaxed(SaturatingSub(kept.LoadRelaxed(), span.pages().value()));
+}
+
 // Of each class the full spans come first. Lists that are made meanwhile have
 // nothing unswept.
 MSpan* MCentrals::PopUnswept(uint32_t shard, uint32_t* place) {
@@ -232,6 +274,7 @@ void MCentrals::ResetUnswept() {
   const uint32_t sg = heap_.sweep_gen();
   for (uint32_t shard = 0; shard < kShards; ++shard) {
     Shard& s = shards_[shard];
+    s.kept.StoreRelaxed(0);
     const uint32_t count = s.count.LoadAcquire();
     for (uint32_t i = 0; i < count; ++i) {
       CentralLists& lists = *s.lists[i].LoadRelaxed();

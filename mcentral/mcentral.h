@@ -109,6 +109,9 @@ class MCentral {
   // Takes listed spans, of unswept ones at most `budget`, until one has a free
   // slot; null when there was none.
   mheap::MSpan* TakeListed(mheap::ProcessorCache& processor, int budget);
+  // A span of the own shard's unswept ones, if the first has a free slot.
+  mheap::MSpan* SweepOwn(mheap::ProcessorCache& processor, int& budget);
+  mheap::MSpan* PopSwept(CentralLists& lists, uint32_t sg);
   mheap::MSpan* SweepFrom(mheap::ProcessorCache& processor,
                           mheap::SpanSet& unswept, int& budget);
   mheap::MSpan* Grow(mheap::ProcessorCache& processor);
@@ -124,6 +127,8 @@ class MCentral {
 class MCentrals {
  public:
   static constexpr uint32_t kShards = MCentral::kShards;
+  // Pages in spans without live objects that a shard keeps.
+  static constexpr uint64_t kMostKept = 128;
 
   // `heap` has been initialized and outlives the lists.
   explicit MCentrals(mheap::MHeap& heap);
@@ -142,6 +147,11 @@ class MCentrals {
   // unlinked; whoever took it must try to acquire it.
   mheap::MSpan* PopUnswept(uint32_t shard, uint32_t* place);
 
+  // For the sweeper, of a span without live objects: whether it is to stay on
+  // the lists, and counts it then. Some pages of each shard do: most likely
+  // they are wanted again in a moment, by the thread in whose caches they are.
+  bool KeepsEmpty(const mheap::MSpan& span);
+
   // World stopped, before the generation advances: fatal unless the unswept
   // sets are empty; resets them.
   void ResetUnswept();
@@ -159,6 +169,9 @@ class MCentrals {
 
   // Lists that a shard has, in the order in which they were made.
   struct Shard {
+    // Pages in listed spans that were kept though they are empty: about, for
+    // two threads may change it at once, and other spans may be empty, too.
+    Atomic<uint64_t> kept;
     Atomic<uint32_t> count;
     Atomic<CentralLists*> lists[mheap::kSpanClasses];
   };
@@ -170,6 +183,8 @@ class MCentrals {
   // Without memory the span stays swept, in use and on no set, where nobody can
   // take it from.
   void List(MCentral& central, mheap::MSpan& span);
+  // A listed span has been taken that no cycle has found anything in.
+  void TookEmpty(const mheap::MSpan& span);
 
   mheap::MHeap& heap_;
   MCentral* centrals_;  // kSpanClasses of them, in the heap's metadata

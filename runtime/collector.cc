@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "tricolor/base/saturating.h"
 #include "tricolor/base/units.h"
@@ -16,7 +17,8 @@
 namespace tricolor::runtime {
 namespace {
 
-// Sweeping is to be done this much allocation before the next trigger (Go's).
+// Sweeping is to be done this much allocation before the next trigger (Go's),
+// or a sixteenth of what is allocated until then.
 constexpr uint64_t kSweepMargin = 1 << 20;
 // What is worth another worker, in live bytes.
 constexpr uint64_t kBytesPerWorker = 4 << 20;
@@ -75,6 +77,7 @@ void Collector::EndTurn() {
 
 void Collector::EndTurnLocked() {
   turn_taken_ = false;
+  brief_ = false;
   turn_ended_.SignalAll();
 }
 
@@ -106,6 +109,7 @@ void Collector::Collect() {
 }
 
 void Collector::CollectIfDue() {
+  if (ExpectsBriefCycle() && TryBriefCycle()) return;
   if (!options_.concurrent || !WakeDriver()) {
     ThreadNativeScope native;
     Turn turn(*this);
@@ -119,19 +123,59 @@ void Collector::CollectIfDue() {
   while (driver_wanted_ && !parts_.pacer.marking()) turn_ended_.Wait(mutex_);
 }
 
+bool Collector::TryBriefCycle() {
+  ThreadNativeScope native;
+  {
+    MutexLock lock(mutex_);
+    // Another thread is at it, and will stop this one in a moment, unless it
+    // has lost its processor.
+    while (brief_ && parts_.pacer.outrun()) turn_ended_.Wait(mutex_);
+    if (brief_) return true;
+    if (turn_taken_ || driver_wanted_) return false;
+    // It sees to it that cycles come in times of silence, too.
+    if (!StartDriver()) return false;
+    turn_taken_ = true;
+    brief_ = true;
+  }
+  if (!parts_.pacer.due() || !OpenCycle(/*forced=*/false, /*brief=*/true)) {
+    EndTurn();
+    return true;
+  }
+  if (MarkBriefly()) {
+    CloseCycle();
+    EndTurn();
+    return true;
+  }
+  StartToMark();
+  HandOn();
+  return true;
+}
+
 // ---- The collector's own thread.
+
+bool Collector::StartDriver() {
+  if (!driver_.started() && !driver_refused_) {
+    driver_refused_ = !driver_.Start("tricolor-gc", &RunDriver, this);
+  }
+  return !driver_refused_;
+}
 
 bool Collector::WakeDriver() {
   MutexLock lock(mutex_);
-  if (driver_refused_) return false;
+  if (!StartDriver()) return false;
   if (!driver_wanted_) {
     driver_wanted_ = true;
     driver_wakes_.Signal();
   }
-  if (driver_.started()) return true;
-  driver_refused_ = !driver_.Start("tricolor-gc", &RunDriver, this);
-  if (driver_refused_) driver_wanted_ = false;
-  return !driver_refused_;
+  return true;
+}
+
+void Collector::HandOn() {
+  MutexLock lock(mutex_);
+  handed_on_ = true;
+  brief_ = false;
+  driver_wakes_.Signal();
+  turn_ended_.SignalAll();  // it may be waiting for this turn's end
 }
 
 void Collector::RunDriver(void* self) {
@@ -139,8 +183,20 @@ void Collector::RunDriver(void* self) {
 }
 
 void Collector::DriverLoop() {
-  while (AwaitCycle()) {
-    RunCycle(/*forced=*/false);
+  for (;;) {
+    switch (AwaitTask()) {
+      case DriverTask::kEnd:
+        return;
+      case DriverTask::kRunCycle:
+        RunCycle(/*forced=*/false);
+        break;
+      case DriverTask::kGoOnWithCycle:
+        cycle_.cpu_since = ThreadCpuNanoseconds();
+        MarkBesideProgram();
+        StopWorld();
+        CloseCycle();
+        break;
+    }
     MutexLock lock(mutex_);
     // What became due meanwhile asks again at the next slow allocation.
     driver_wanted_ = false;
@@ -148,21 +204,23 @@ void Collector::DriverLoop() {
   }
 }
 
-bool Collector::AwaitCycle() {
+Collector::DriverTask Collector::AwaitTask() {
   const uint64_t silence = options_.longest_silence_ns;
   MutexLock lock(mutex_);
-  while (!driver_ending_) {
+  for (;;) {
+    if (std::exchange(handed_on_, false)) return DriverTask::kGoOnWithCycle;
+    if (driver_ending_) return DriverTask::kEnd;
     const bool silent =
         silence != 0 && SteadyNanoseconds() - last_cycle_ >= silence;
     if ((driver_wanted_ || silent) && !turn_taken_) {
       // Another cycle may have run since the driver was asked for.
       if (silent || parts_.pacer.due()) {
         turn_taken_ = true;
-        return true;
+        return DriverTask::kRunCycle;
       }
       driver_wanted_ = false;
       turn_ended_.SignalAll();
-    } else if (turn_taken_) {
+    } else if (turn_taken_ && (driver_wanted_ || silent)) {
       turn_ended_.Wait(mutex_);
     } else if (silence == 0) {
       driver_wakes_.Wait(mutex_);
@@ -171,63 +229,89 @@ bool Collector::AwaitCycle() {
                                                          SteadyNanoseconds()));
     }
   }
-  return false;
 }
 
 // ---- The cycle.
 
 void Collector::RunCycle(bool forced) {
-  CycleRecord record;
+  if (!OpenCycle(forced, /*brief=*/false)) return;
+  if (options_.concurrent) {
+    StartToMark();
+    MarkBesideProgram();
+    StopWorld();
+  }
+  CloseCycle();
+}
+
+bool Collector::OpenCycle(bool forced, bool brief) {
+  cycle_ = {};
+  CycleRecord& record = cycle_.record;
   record.forced = forced;
   record.heap_at_trigger = parts_.pacer.heap_live();
-  record.workers = WorkersFor(record.heap_at_trigger, crew_.Prepare());
+  record.workers =
+      brief ? 1 : WorkersFor(record.heap_at_trigger, crew_.Prepare());
   // Or the stop would flush, and sweep, for each thread that has gone native.
-  parts_.world.FinishFlush();
+  if (brief) {
+    parts_.world.FlushNative();
+  } else {
+    parts_.world.FinishFlush();
+  }
   while (parts_.sweeper.SweepOne(processor_)) {
   }
   // The background may not have come to it.
   ReturnMemory();
   // Nearly all that the stop will have to make sure of: the world still runs.
   if (!parts_.heap.mark_bit_arenas().Reserve()) {
-    Refuse(record);
-    return;
+    Refuse();
+    return false;
   }
-
-  const uint64_t cpu_before = ThreadCpuNanoseconds();
-  uint64_t others_cpu = 0;
-  uint64_t requested = SteadyNanoseconds();
-  parts_.world.Stop();
-  uint64_t stopped = SteadyNanoseconds();
+  cycle_.cpu_since = ThreadCpuNanoseconds();
+  StopWorld();
   record.heap_at_stop = parts_.pacer.heap_live();
   if (!SweepRest()) {
     parts_.world.Start();
-    Refuse(record);
-    return;
+    Refuse();
+    return false;
   }
-  BeginMark(&record);
-  if (options_.concurrent) {
-    parts_.world.Start();
-    record.first_stop = SteadyNanoseconds() - requested;
-    record.first_stopped = SteadyNanoseconds() - stopped;
-    {
-      MutexLock lock(mutex_);
-      turn_ended_.SignalAll();  // for those who wait for marking to begin
-    }
-    others_cpu = MarkBesideProgram(record.workers);
-    requested = SteadyNanoseconds();
-    parts_.world.Stop();
-    stopped = SteadyNanoseconds();
-  }
-  others_cpu += FinishMark(&record);
-  const uint64_t cpu = ThreadCpuNanoseconds() - cpu_before + others_cpu;
-  StartSweep(&record, cpu);
-  parts_.world.Start();
-  record.stop = SteadyNanoseconds() - requested;
-  record.stopped = SteadyNanoseconds() - stopped;
-  CycleEnded(&record, cpu);
+  BeginMark();
+  return true;
 }
 
-void Collector::CycleEnded(CycleRecord* record, uint64_t cpu_ns) {
+void Collector::StopWorld() {
+  cycle_.stop_requested = SteadyNanoseconds();
+  parts_.world.Stop();
+  cycle_.stopped_at = SteadyNanoseconds();
+}
+
+void Collector::StartToMark() {
+  parts_.world.Start();
+  const uint64_t now = SteadyNanoseconds();
+  cycle_.record.first_stop = now - cycle_.stop_requested;
+  cycle_.record.first_stopped = now - cycle_.stopped_at;
+  CountCpu();
+  MutexLock lock(mutex_);
+  turn_ended_.SignalAll();  // for those who wait for marking to begin
+}
+
+void Collector::CloseCycle() {
+  FinishMark();
+  CountCpu();
+  StartSweep();
+  parts_.world.Start();
+  const uint64_t now = SteadyNanoseconds();
+  cycle_.record.stop = now - cycle_.stop_requested;
+  cycle_.record.stopped = now - cycle_.stopped_at;
+  CycleEnded();
+}
+
+void Collector::CountCpu() {
+  const uint64_t now = ThreadCpuNanoseconds();
+  cycle_.cpu_ns += now - cycle_.cpu_since;
+  cycle_.cpu_since = now;
+}
+
+void Collector::CycleEnded() {
+  CycleRecord& record = cycle_.record;
   assists_.MarkingDone();
   {
     MutexLock lock(mutex_);
@@ -236,17 +320,17 @@ void Collector::CycleEnded(CycleRecord* record, uint64_t cpu_ns) {
     last_in_use_ = in_use_;
     // Not the goal that it was due at: a cycle that was asked for may have run
     // far below it, and one large object may have taken the heap far beyond.
-    last_live_ = ByteCount(record->pace.live);
+    last_live_ = ByteCount(record.pace.live);
     SetScavengeGoals();
   }
   if (options_.background_sweep) background_.Wake();
-  Account(record, cpu_ns);
-  if (options_.trace) PrintLine(FormatCycle(*record));
-  if (options_.trace_pace) PrintLine(FormatPace(*record));
+  Account();
+  if (options_.trace) PrintLine(FormatCycle(record));
+  if (options_.trace_pace) PrintLine(FormatPace(record));
   if (options_.trace_scavenging) scavenge_log_.Print(/*forced=*/false);
 }
 
-void Collector::Refuse(const CycleRecord& record) {
+void Collector::Refuse() {
   parts_.pacer.CycleRefused();
   {
     MutexLock lock(mutex_);
@@ -255,7 +339,7 @@ void Collector::Refuse(const CycleRecord& record) {
   }
   if (!options_.trace) return;
   PrintLine(FormatRefusal(SteadyNanoseconds() - made_at_,
-                          parts_.pacer.heap_live(), record.forced));
+                          parts_.pacer.heap_live(), cycle_.record.forced));
 }
 
 // As much is live as after the last cycle or, when there was none yet, perhaps
@@ -276,18 +360,21 @@ bool Collector::SweepRest() {
       [](Processor& p) { p.cache().PrepareForSweep(); });
   parts_.sweeper.SweepAll(processor_);
   if (!parts_.heap.mark_bit_arenas().Rotate()) return false;
-  parts_.world.ForEachProcessor([](Processor& p) { p.cache().ParkRuns(); });
+  parts_.world.ForEachProcessor([](Processor& p) {
+    p.cache().ParkRuns();
+    p.SettleLive();
+  });
   return true;
 }
 
-void Collector::BeginMark(CycleRecord* record) {
+void Collector::BeginMark() {
   const uint64_t now = SteadyNanoseconds();
   const gc::MarkWorkers share =
       parts_.pacer.StartCycle({.now = now,
                                .processors = options_.processors,
                                .stack_bytes = parts_.world.StackBytes()});
   pace_.Begin(share, now);
-  parts_.marker.BeginCycle(parts_.root_set, {.workers = record->workers,
+  parts_.marker.BeginCycle(parts_.root_set, {.workers = cycle_.record.workers,
                                              .concurrent = options_.concurrent,
                                              .monitor = &pace_});
   if (!options_.concurrent) pace_.Hurry();
@@ -296,19 +383,34 @@ void Collector::BeginMark(CycleRecord* record) {
   // Ranges have no barrier: what is in them now must be marked even if it is
   // gone before anybody looks again.
   MutexLock lock(parts_.roots.mutex());
-  record->range_words = parts_.root_set.ShadeRanges();
+  cycle_.record.range_words = parts_.root_set.ShadeRanges();
+}
+
+// What the worker leaves is marked by the rounds beside the program.
+bool Collector::MarkBriefly() {
+  if (parts_.world.StackBytes() > options_.brief_bytes) return false;
+  parts_.world.ShadeAllStopped();
+  {
+    MutexLock roots_stay(parts_.roots.mutex());
+    parts_.roots.PublishGrey();
+  }
+  pace_.BeginBrief(options_.brief_bytes);
+  cycle_.cpu_ns += crew_.Run(1);
+  if (!pace_.EndBrief()) return true;
+  parts_.marker.NextRound();
+  return false;
 }
 
 // The first handshake is what the stacks are scanned in.
-uint64_t Collector::MarkBesideProgram(int workers) {
-  uint64_t others_cpu = 0;
+void Collector::MarkBesideProgram() {
   ShadeBesideProgram();
   for (;;) {
     parts_.marker.CloseAssists(false);
-    others_cpu += crew_.Run(workers);
-    if (!parts_.marker.HasWork() && !ShadeBesideProgram()) return others_cpu;
+    cycle_.cpu_ns += crew_.Run(cycle_.record.workers);
+    if (!parts_.marker.HasWork() && !ShadeBesideProgram()) break;
     parts_.marker.NextRound();
   }
+  CountCpu();
 }
 
 bool Collector::ShadeBesideProgram() {
@@ -321,33 +423,32 @@ bool Collector::ShadeBesideProgram() {
   return parts_.marker.HasWork();
 }
 
-uint64_t Collector::FinishMark(CycleRecord* record) {
-  uint64_t others_cpu = 0;
+void Collector::FinishMark() {
+  CycleRecord& record = cycle_.record;
   pace_.Hurry();
   parts_.world.ShadeAllStopped();
   {
     MutexLock roots_stay(parts_.roots.mutex());
-    record->range_words = parts_.root_set.ShadeRanges();
+    record.range_words = parts_.root_set.ShadeRanges();
     parts_.roots.PublishGrey();
     if (!options_.concurrent) {
-      others_cpu = crew_.Run(record->workers);
+      cycle_.cpu_ns += crew_.Run(record.workers);
     } else if (parts_.marker.HasWork()) {
       // Little, for the last handshake found nothing.
       parts_.marker.NextRound();
-      others_cpu = crew_.Run(record->workers);
+      cycle_.cpu_ns += crew_.Run(record.workers);
     }
     parts_.roots.EndMarking();
   }
   if (options_.check_marks) CheckMarks();
-  record->allocated = parts_.world.EndMarking();
-  record->mark = parts_.marker.EndCycle();
-  record->mark.root_words += parts_.world.stack_words() + record->range_words;
-  last_marked_ = record->mark.marked_bytes + record->allocated;
+  record.allocated = parts_.world.EndMarking();
+  record.mark = parts_.marker.EndCycle();
+  record.mark.root_words += parts_.world.stack_words() + record.range_words;
+  last_marked_ = record.mark.marked_bytes + record.allocated;
   parts_.pacer.AddWork(gc::ScanWork::kStacks,
                        parts_.world.stack_words() * sizeof(uint64_t));
   parts_.pacer.AddWork(gc::ScanWork::kGlobals,
-                       record->range_words * sizeof(uint64_t));
-  return others_cpu;
+                       record.range_words * sizeof(uint64_t));
 }
 
 // A stack that was scanned while the program ran may since have grown over
@@ -366,7 +467,7 @@ void Collector::CheckMarks() {
   verifier.Verify();
 }
 
-void Collector::StartSweep(CycleRecord* record, uint64_t cpu_ns) {
+void Collector::StartSweep() {
   parts_.sweeper.StartPhase();
   parts_.world.RequestFlush();
   parts_.heap.NextScavengeGeneration();
@@ -376,19 +477,19 @@ void Collector::StartSweep(CycleRecord* record, uint64_t cpu_ns) {
   const ByteCount in_spans(static_cast<uint64_t>(stats.heap_span_bytes));
   in_use_ = in_spans + ByteCount(work_bufs);
   const uint64_t now = SteadyNanoseconds();
-  const uint64_t idle = pace_.End(cpu_ns, now);
-  record->pace = parts_.pacer.EndCycle(
+  const uint64_t idle = pace_.End(cycle_.cpu_ns, now);
+  cycle_.record.pace = parts_.pacer.EndCycle(
       {.now = now,
-       .background_time = cpu_ns - idle,
+       .background_time = cycle_.cpu_ns - idle,
        .assist_time = assists_.TakeTime(),
        .idle_time = idle,
        .marked = last_marked_,
-       .overhead = parts_.heap.metadata().bytes_from_os().value() + work_bufs});
-  record->goal = parts_.pacer.goal();
+       .overhead = parts_.heap.metadata().bytes_from_os().value() + work_bufs,
+       .accounts = parts_.world.mutator_count()});
+  cycle_.record.goal = parts_.pacer.goal();
   const uint64_t distance = SaturatingSub(parts_.pacer.trigger(), last_marked_);
   parts_.sweeper.SetPace(
-      ByteCount(distance > 2 * kSweepMargin ? distance - kSweepMargin
-                                            : distance / 2),
+      ByteCount(distance - std::min(distance / 16, kSweepMargin)),
       PagesIn(in_spans));
 }
 
@@ -453,34 +554,35 @@ void Collector::ReturnMemory() {
 
 // ---- Statistics.
 
-void Collector::Account(CycleRecord* record, uint64_t cpu) {
+void Collector::Account() {
+  CycleRecord& record = cycle_.record;
   MutexLock lock(mutex_);
   MemStats& s = stats_;
   const uint64_t now = UnixNanoseconds();
-  const uint64_t stops = record->first_stop + record->stop;
+  const uint64_t stops = record.first_stop + record.stop;
   s.pause_ns[s.num_gc % MemStats::kPauses] = stops;
   s.pause_end_ns[s.num_gc % MemStats::kPauses] = now;
   s.pause_total_ns += stops;
-  s.pause_max_ns = std::max({s.pause_max_ns, record->first_stop, record->stop});
-  if (options_.concurrent) {
-    s.pauses.Add(record->first_stop);
-    s.stopped.Add(record->first_stopped);
+  s.pause_max_ns = std::max({s.pause_max_ns, record.first_stop, record.stop});
+  if (record.first_stop != 0) {
+    s.pauses.Add(record.first_stop);
+    s.stopped.Add(record.first_stopped);
   }
-  s.pauses.Add(record->stop);
-  s.stopped.Add(record->stopped);
+  s.pauses.Add(record.stop);
+  s.stopped.Add(record.stopped);
   s.last_gc_ns = now;
   ++s.num_gc;
-  if (record->forced) ++s.num_forced_gc;
-  s.gc_cpu_ns += cpu;
-  s.last_gc_heap_before = record->heap_at_stop;
-  s.last_gc_heap_after = record->mark.marked_bytes + record->allocated;
-  s.last_gc_objects = record->mark.marked_objects;
-  s.last_gc_scanned = record->mark.scanned_bytes;
-  record->number = s.num_gc;
-  record->since_start = SteadyNanoseconds() - made_at_;
-  record->total_cpu = s.gc_cpu_ns;
-  record->machine_time =
-      record->since_start * static_cast<uint64_t>(options_.processors);
+  if (record.forced) ++s.num_forced_gc;
+  s.gc_cpu_ns += cycle_.cpu_ns;
+  s.last_gc_heap_before = record.heap_at_stop;
+  s.last_gc_heap_after = record.mark.marked_bytes + record.allocated;
+  s.last_gc_objects = record.mark.marked_objects;
+  s.last_gc_scanned = record.mark.scanned_bytes;
+  record.number = s.num_gc;
+  record.since_start = SteadyNanoseconds() - made_at_;
+  record.total_cpu = s.gc_cpu_ns;
+  record.machine_time =
+      record.since_start * static_cast<uint64_t>(options_.processors);
 }
 
 void Collector::ReadStats(MemStats* stats) const {

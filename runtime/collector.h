@@ -18,7 +18,10 @@
 //   only if forced: flush all caches, sweep everything
 //
 // Not concurrent: all of the marking is in the first stop, which is the only
-// one. A thread waits for a cycle, or for its turn, in native state.
+// one. So it is in a brief cycle, one that is expected to take no longer than
+// waking a thread for it: the thread that finds it due runs it, and hands it on
+// if there is more to mark than was expected.
+// A thread waits for a cycle, or for its turn, in native state.
 // Go counterpart: gcStart, gcMarkTermination, GC in mgc.go. Thread-safe.
 
 #ifndef TRICOLOR_RUNTIME_COLLECTOR_H_
@@ -73,6 +76,7 @@ struct CollectorOptions {
   bool background_scavenge = true;
   // Whether the program runs while a cycle marks.
   bool concurrent = true;
+  uint64_t brief_bytes = 0;  // HeapOptions::brief_bytes
   // Whether a second marker checks the first.
   bool check_marks = false;
   bool trace = false;
@@ -91,8 +95,8 @@ class Collector final : private BackgroundSweeper::Listener {
   // Runs, or shares with others, a whole cycle that begins after the call, and
   // its sweep. A cycle that the OS gives no memory for does not take place.
   void Collect();
-  // Has a cycle run if one is due. When the heap has reached its goal, and
-  // marking not begun yet, waits for that.
+  // Has a cycle run if one is due, or runs a brief one. When the heap has
+  // reached its goal, and marking not begun yet, waits for that.
   void CollectIfDue();
   // While a cycle marks, for a mutator in debt: see Assists.
   void Assist(MutatorContext& context) { assists_.Pay(context); }
@@ -134,6 +138,15 @@ class Collector final : private BackgroundSweeper::Listener {
     ReturnMemory();
   }
 
+  // The cycle of whoever has the turn, from OpenCycle to CloseCycle.
+  struct Cycle {
+    CycleRecord record;
+    uint64_t stop_requested = 0;
+    uint64_t stopped_at = 0;
+    uint64_t cpu_ns = 0;     // of all threads, until the last CountCpu
+    uint64_t cpu_since = 0;  // its thread's CPU time then
+  };
+
   // How many workers the heap is worth, and the program leaves processors for,
   // of those that there are.
   int WorkersFor(uint64_t heap_live, int present) const;
@@ -143,45 +156,66 @@ class Collector final : private BackgroundSweeper::Listener {
   // Does nothing but sweep when the OS refuses the memory that the cycle's own
   // sweep would need.
   void RunCycle(bool forced);
+  // By a thread that has found a cycle due: runs it, if it is expected to be
+  // brief, or begins it and has the driver go on. False: somebody else should.
+  bool TryBriefCycle();
+  bool ExpectsBriefCycle() const {
+    return options_.concurrent &&
+           parts_.pacer.expected_work() < options_.brief_bytes;
+  }
+  // Everything until marking has begun, with the world stopped. False when the
+  // cycle does not take place.
+  [[nodiscard]] bool OpenCycle(bool forced, bool brief)
+      ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true, parts_.world.stopped());
+  // Everything after marking.
+  void CloseCycle() ABSL_UNLOCK_FUNCTION(parts_.world.stopped());
   [[nodiscard]] bool SweepRest()
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
-  void BeginMark(CycleRecord* record)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
-  // Marks until a handshake finds nothing to do. The CPU time of the others.
-  uint64_t MarkBesideProgram(int workers);
+  void BeginMark() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  // Marks, in the stop, as much as a brief cycle may. Whether that is all.
+  bool MarkBriefly() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  void StopWorld() ABSL_EXCLUSIVE_LOCK_FUNCTION(parts_.world.stopped());
+  // Marking has begun, and goes on beside the program.
+  void StartToMark() ABSL_UNLOCK_FUNCTION(parts_.world.stopped());
+  // Marks until a handshake finds nothing to do.
+  void MarkBesideProgram();
   // What is left, in the stop.
-  uint64_t FinishMark(CycleRecord* record)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  void FinishMark() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
   // By a second marker; fatal when an object is not marked that is reachable.
   void CheckMarks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
   // A handshake in which mutators and roots hand over what they have for the
   // markers. Whether there is work.
   bool ShadeBesideProgram();
-  // `cpu_ns`: that the cycle has used so far.
-  void StartSweep(CycleRecord* record, uint64_t cpu_ns)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  void StartSweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  // Counts this thread's CPU time since the last call as the cycle's.
+  void CountCpu();
   // The collector's own thread.
   static void RunDriver(void* self);
   void DriverLoop();
-  // Waits for the next cycle; false when the driver is to end.
-  bool AwaitCycle() ABSL_LOCKS_EXCLUDED(mutex_);
-  // False when the system has no thread for it.
+  enum class DriverTask : uint8_t { kRunCycle, kGoOnWithCycle, kEnd };
+  // Waits for something to do, and for its turn.
+  DriverTask AwaitTask() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Each is false when the system has no thread for the driver.
+  bool StartDriver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WakeDriver() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Gives the driver the turn, and the cycle that this thread has begun.
+  void HandOn() ABSL_LOCKS_EXCLUDED(mutex_);
   void SweepEverything();
   // What the page heap may hold from now on.
   void SetScavengeGoals() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives free memory beyond the goals to the OS, or has it given.
   void ReturnMemory();
-  // The world runs again after a cycle that has used `cpu_ns`.
-  void CycleEnded(CycleRecord* record, uint64_t cpu_ns);
-  void Account(CycleRecord* record, uint64_t cpu);
+  // The world runs again.
+  void CycleEnded();
+  void Account();
   // The cycle does not take place; the next one is not due at once.
-  void Refuse(const CycleRecord& record);
+  void Refuse();
 
   const CollectorParts parts_;
   const CollectorOptions options_;
   const uint64_t made_at_;
   // Of whoever has the turn.
+  Cycle cycle_;
   mheap::ProcessorCache processor_;
   uint64_t last_marked_ = 0;  // bytes
   ByteCount in_use_;          // in spans, at the end of marking
@@ -202,6 +236,10 @@ class Collector final : private BackgroundSweeper::Listener {
   bool driver_refused_ ABSL_GUARDED_BY(mutex_) = false;
   bool driver_ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool turn_taken_ ABSL_GUARDED_BY(mutex_) = false;
+  // By a thread that runs a brief cycle.
+  bool brief_ ABSL_GUARDED_BY(mutex_) = false;
+  // The turn is the driver's, with a cycle that another thread has begun.
+  bool handed_on_ ABSL_GUARDED_BY(mutex_) = false;
   // When the last cycle ended, or was given up.
   uint64_t last_cycle_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t full_started_ ABSL_GUARDED_BY(mutex_) = 0;  // forced cycles

@@ -48,6 +48,12 @@ struct HeapOptions {
   int gc_threads = 0;
   // Whether the program runs while a collection marks. Off: it is stopped.
   bool concurrent = true;
+  // A collection that is expected to scan no more than so many bytes, stacks
+  // included, is brief: the thread that has found it due marks while the others
+  // stand still, which is over sooner than another thread would be awake. If
+  // there turns out to be more, the rest is marked while the program runs. 0:
+  // no collection is brief.
+  size_t brief_bytes = 64 << 10;
   // A collection runs when there has been none for so many milliseconds, though
   // the heap may not have grown. 0: never. (None before the first one.)
   uint64_t longest_silence_ms = 120'000;

@@ -36,6 +36,16 @@ void MarkPace::Begin(const gc::MarkWorkers& workers, uint64_t now) {
       now, (share_.dedicated + share_.fractional) / processors_);
 }
 
+void MarkPace::BeginBrief(uint64_t bytes) {
+  brief_ = true;
+  brief_left_ = bytes;
+}
+
+bool MarkPace::EndBrief() {
+  brief_ = false;
+  return brief_left_ == 0;
+}
+
 uint64_t MarkPace::End(uint64_t cpu_ns, uint64_t now) {
   limiter_.SetBackgroundShare(now, 0);
   const double share = share_.dedicated + share_.fractional;
@@ -64,16 +74,20 @@ bool MarkPace::MayGoOn(int index, uint64_t now) {
   return pacer_.FractionalMayRun(cpu - at_start, now);
 }
 
-bool MarkPace::Worked(int index, uint64_t bytes) {
+gc::MarkVerdict MarkPace::Worked(int index, uint64_t bytes) {
   if (bytes != 0) {
     pacer_.AddWork(gc::ScanWork::kHeap, bytes);
     pacer_.credit().Add(bytes);
     pacer_.Revise();
     assists_.CreditAdded();
   }
+  if (brief_) {
+    brief_left_ = SaturatingSub(brief_left_, bytes);
+    return brief_left_ == 0 ? gc::MarkVerdict::kLeave : gc::MarkVerdict::kGoOn;
+  }
   const uint64_t now = SteadyNanoseconds();
   if (limiter_.NeedsUpdate(now)) limiter_.Update(now);
-  return MayGoOn(index, now);
+  return MayGoOn(index, now) ? gc::MarkVerdict::kGoOn : gc::MarkVerdict::kRest;
 }
 
 bool MarkPace::Rest(int index) {

@@ -45,12 +45,16 @@ class MarkPace final : public gc::MarkMonitor {
   void Begin(const gc::MarkWorkers& workers, uint64_t now);
   // The world is stopped for the rest of the marking: nobody rests any more.
   void Hurry() { hurry_.StoreRelaxed(true); }
+  // The world is stopped for one worker to mark: it leaves when it has scanned
+  // `bytes`. Then, that the world runs again, and whether the worker had left.
+  void BeginBrief(uint64_t bytes);
+  bool EndBrief();
   // It has ended, after `cpu_ns` of its workers: how much of that was spent on
   // processors that had nothing else to do.
   uint64_t End(uint64_t cpu_ns, uint64_t now);
 
   // gc::MarkMonitor.
-  bool Worked(int index, uint64_t bytes) override;
+  gc::MarkVerdict Worked(int index, uint64_t bytes) override;
   bool Rest(int index) override;
 
  private:
@@ -68,6 +72,10 @@ class MarkPace final : public gc::MarkMonitor {
   // By worker: CPU time of its thread when it reported first in this cycle; 0:
   // not yet.
   std::vector<uint64_t> cpu_at_start_;
+  // Of a brief round: what its worker may scan still; used by the cycle's
+  // thread, which is the worker.
+  bool brief_ = false;
+  uint64_t brief_left_ = 0;
   Atomic<bool> hurry_;
   Atomic<int> free_;
   Atomic<uint64_t> free_asked_at_;

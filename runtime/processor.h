@@ -16,6 +16,7 @@
 #include "tricolor/gc/assist.h"
 #include "tricolor/gc/gc_pacer.h"
 #include "tricolor/gc/grey_buffer.h"
+#include "tricolor/gc/live_account.h"
 #include "tricolor/gc/mark_worker.h"
 #include "tricolor/gc/marker.h"
 #include "tricolor/mcache/mcache.h"
@@ -58,6 +59,10 @@ class ABSL_CACHELINE_ALIGNED Processor final
   gc::GreyBuffer& grey() { return grey_; }
   // What its thread has allocated while a cycle marks, and not paid for.
   gc::AssistAccount& account() { return account_; }
+  // What it has told the pacer of the live heap.
+  gc::LiveAccount& live() { return live_; }
+  // World stopped: the pacer knows exactly what it has.
+  void SettleLive() { live_.Settle(pacer_); }
   bool owes() const {
     return ABSL_PREDICT_FALSE(pacer_.marking()) &&
            (account_.debt() != 0 || pacer_.outrun());
@@ -91,6 +96,7 @@ class ABSL_CACHELINE_ALIGNED Processor final
     grey_.Publish();
     cache_.PrepareForSweep();
     cache_.ReleaseAll();
+    live_.Settle(pacer_);
     heap_.ReleaseProcessor(pages_);
     active_ = false;
   }
@@ -98,9 +104,9 @@ class ABSL_CACHELINE_ALIGNED Processor final
  private:
   friend class ProcessorPool;
 
-  // mcache::AllocationObserver. Which of the bytes have pointers is not known.
+  // mcache::AllocationObserver.
   void HeapLiveChanged(int64_t bytes) override {
-    pacer_.HeapLiveChanged(bytes, bytes);
+    live_.Changed(pacer_, bytes);
     if (ABSL_PREDICT_TRUE(!pacer_.marking()) || bytes <= 0) return;
     account_.Charge(static_cast<uint64_t>(bytes), pacer_.cycle());
   }
@@ -111,6 +117,7 @@ class ABSL_CACHELINE_ALIGNED Processor final
   mcache::MCache cache_;
   gc::GreyBuffer grey_;
   gc::AssistAccount account_;
+  gc::LiveAccount live_;
   gc::MarkWorker assistant_;
   bool active_ = false;
   Processor* next_idle_ = nullptr;  // of the pool

@@ -50,6 +50,8 @@ inline HeapOptions QuietOptions() {
   HeapOptions options;
   options.gc_percent = -1;
   options.debug = "";
+  // Or most collections of a small heap would be.
+  options.brief_bytes = 0;
   options.reservation_bytes = size_t{1} << 34;
   return options;
 }
@@ -65,6 +67,7 @@ inline HeapOptions CheckedOptions(bool conservative) {
   options.debug = "gccheckmark=1";
   options.conservative_stacks = conservative;
   options.min_heap_bytes = 1 << 20;
+  options.brief_bytes = 0;
   options.reservation_bytes = size_t{1} << 34;
   return options;
 }

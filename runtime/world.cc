@@ -6,11 +6,16 @@
 #include "tricolor/runtime/world.h"
 
 #include "tricolor/base/check.h"
+#include "tricolor/base/cpu_pause.h"
 #include "tricolor/runtime/no_preempt.h"
 #include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor::runtime {
 namespace {
+
+// How often whoever waits for a stop, or for its end, looks before it sleeps:
+// about 30 us, a short stop and less than a sleep and a wake.
+constexpr int kSpins = 1000;
 
 constinit thread_local MutatorContext* mutators_of_thread = nullptr;
 constinit thread_local char thread_token = 0;
@@ -45,9 +50,11 @@ MutatorContext* MutatorOfThread(const World& world) {
   return m;
 }
 
-World::World(const ProcessorParts& parts, bool scan_stacks, int preempt_signal)
+World::World(const ProcessorParts& parts, bool scan_stacks, int preempt_signal,
+             int processors)
     : scan_stacks_(scan_stacks),
       preempt_signal_(preempt_signal),
+      processors_present_(static_cast<size_t>(processors)),
       processors_(parts),
       suspended_(parts.marker) {
   if (preempt_signal != 0) InstallPreemptHandler(preempt_signal);
@@ -148,7 +155,10 @@ void World::FlushOwn(MutatorContext& context) {
 
 void World::Answer(MutatorContext& context, uint32_t bit) {
   // Release: who finds the bit clear may rely on what was asked for.
-  context.poll.FetchAndRelease(~bit);
+  // Sequentially consistent, as are the stores and loads in ClaimToServe:
+  // either this thread sees that a collector looks, or that one sees the bit.
+  context.poll.FetchAndSeqCst(~bit);
+  if (!awaiting_answers_.LoadSeqCst()) return;
   // Under the mutex: either the collector has not looked yet, or it waits.
   MutexLock lock(mutex_);
   collector_wakes_.SignalAll();
@@ -212,6 +222,10 @@ void World::LeaveTogether() {
 }
 
 void World::AwaitUnclaimed(MutatorContext& context) {
+  for (int i = 0; i < kSpins && may_spin_.LoadRelaxed(); ++i) {
+    if (context.state.LoadRelaxed() != MutatorState::kClaimed) return;
+    CpuPause();
+  }
   MutexLock lock(mutex_);
   while (context.state.LoadRelaxed() == MutatorState::kClaimed) {
     mutators_wake_.Wait(mutex_);
@@ -225,8 +239,15 @@ bool World::Claim(MutatorContext& context) {
   return context.state.CompareExchangeSeqCst(expected, MutatorState::kClaimed);
 }
 
+// Release, pairs with SpinUntilStopped: nothing but a count that needs no lock.
 void World::NoteStopped() {
-  if (--running_ == 0) collector_wakes_.SignalAll();
+  const size_t left = running_.LoadRelaxed() - 1;
+  running_.StoreRelease(left);
+  if (left == 0) collector_wakes_.SignalAll();
+}
+
+void World::SpinUntilStopped() {
+  for (int i = 0; i < kSpins && running_.LoadAcquire() != 0; ++i) CpuPause();
 }
 
 void World::Stop() {
@@ -235,19 +256,28 @@ void World::Stop() {
       own == nullptr || own->state.LoadRelaxed() != MutatorState::kManaged,
       "the world is stopped by a thread whose mutator %p is managed",
       static_cast<void*>(own->mutator));
+  RequestStop();
+  if (may_spin_.LoadRelaxed()) SpinUntilStopped();
   MutexLock lock(mutex_);
-  TRICOLOR_CHECK(!stopping_, "the world is stopped while it is stopped");
-  stopping_ = true;
-  running_ = 0;
-  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
-    SetPollBit(*m, kPollStop);   // S1
-    if (!Claim(*m)) ++running_;  // S2
-  }
   AwaitStopped();
   stopped_.Acquire();
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
     if (m->interrupted) m->processor->cache().TakeSlotsInFlight();
   }
+}
+
+void World::RequestStop() {
+  MutexLock lock(mutex_);
+  TRICOLOR_CHECK(!stopping_, "the world is stopped while it is stopped");
+  stopping_ = true;
+  size_t running = 0;
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    SetPollBit(*m, kPollStop);  // S1
+    if (!Claim(*m)) ++running;  // S2
+  }
+  running_.StoreRelaxed(running);
+  // The calling thread needs a processor, too.
+  may_spin_.StoreRelaxed(running < processors_present_);
 }
 
 void World::Start() {
@@ -268,22 +298,29 @@ void World::RequestFlush() {
   }
 }
 
+MutatorContext* World::TryClaimToServe(uint32_t bit, bool* managed) {
+  *managed = false;
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    if ((m->poll.LoadSeqCst() & bit) == 0) continue;
+    if (Claim(*m)) return m;
+    *managed = true;
+  }
+  return nullptr;
+}
+
 MutatorContext* World::ClaimToServe(uint32_t bit) {
   MutexLock lock(mutex_);
   Preemption preemption;
-  for (;;) {
-    bool waiting = false;
-    for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
-      if ((m->poll.LoadAcquire() & bit) == 0) continue;
-      if (Claim(*m)) return m;
-      waiting = true;
-    }
-    if (!waiting) {
-      WithdrawSignals();
-      return nullptr;
-    }
+  awaiting_answers_.StoreSeqCst(true);
+  bool managed = false;
+  MutatorContext* claimed = TryClaimToServe(bit, &managed);
+  while (claimed == nullptr && managed) {
     AwaitOrPreempt(bit, preemption);
+    claimed = TryClaimToServe(bit, &managed);
   }
+  awaiting_answers_.StoreSeqCst(false);
+  if (claimed == nullptr) WithdrawSignals();
+  return claimed;
 }
 
 void World::EndServing(MutatorContext& context, uint32_t bit) {
@@ -294,11 +331,26 @@ void World::EndServing(MutatorContext& context, uint32_t bit) {
   mutators_wake_.SignalAll();
 }
 
+void World::FlushClaimed(MutatorContext& context) {
+  if (context.interrupted) context.processor->cache().TakeSlotsInFlight();
+  context.processor->FlushForOwner();
+  EndServing(context, kPollFlush);
+}
+
 void World::FinishFlush() {
-  while (MutatorContext* m = ClaimToServe(kPollFlush)) {
-    if (m->interrupted) m->processor->cache().TakeSlotsInFlight();
-    m->processor->FlushForOwner();
-    EndServing(*m, kPollFlush);
+  while (MutatorContext* m = ClaimToServe(kPollFlush)) FlushClaimed(*m);
+}
+
+void World::FlushNative() {
+  for (;;) {
+    MutatorContext* m = nullptr;
+    {
+      MutexLock lock(mutex_);
+      bool managed = false;
+      m = TryClaimToServe(kPollFlush, &managed);
+    }
+    if (m == nullptr) return;
+    FlushClaimed(*m);
   }
 }
 
@@ -414,6 +466,7 @@ uint64_t World::EndMarking() {
   processors_.ForEach([&taken](Processor& p) {
     p.cache().set_allocate_black(false);
     taken += p.cache().TakeBlackBytes();
+    p.live().Forget();
   });
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
     m->marking = false;

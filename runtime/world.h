@@ -147,7 +147,9 @@ class World {
  public:
   // `scan_stacks`: stacks are roots. `preempt_signal`: what stops threads that
   // do not come to a safepoint by themselves; 0: nothing does.
-  World(const ProcessorParts& parts, bool scan_stacks, int preempt_signal);
+  // `processors`: that threads may run on at the same time.
+  World(const ProcessorParts& parts, bool scan_stacks, int preempt_signal,
+        int processors);
   // Fatal when a mutator is attached.
   ~World();
   // Before the first cycle. It outlives the world.
@@ -194,6 +196,8 @@ class World {
   // Returns when every mutator that kPollFlush is set for has been flushed, by
   // its own thread or, if that is native, by the caller.
   void FinishFlush();
+  // As FinishFlush for those that are native; waits for nobody.
+  void FlushNative();
   // While a cycle marks: returns when every mutator has published, after the
   // call, what its barrier recorded, and has had its stack scanned, by its own
   // thread at a safepoint or, if that is native, by the caller.
@@ -265,12 +269,20 @@ class World {
   // A native mutator that has the bit, claimed; waits while only managed ones
   // have it; null when none has.
   MutatorContext* ClaimToServe(uint32_t bit);
+  // The same, without waiting.
+  MutatorContext* TryClaimToServe(uint32_t bit, bool* managed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FlushClaimed(MutatorContext& context);
   // Answers for a mutator that ClaimToServe has returned.
   void EndServing(MutatorContext& context, uint32_t bit);
   // By its own thread, or by who claimed it. Words of its stack.
   size_t ShadeMutator(MutatorContext& context);
   // Suspended stacks that have not been scanned in this cycle.
   void ShadeSuspended();
+  // S1 and S2, for all mutators.
+  void RequestStop() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Waits for a moment, without the mutex.
+  void SpinUntilStopped() ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits until all mutators are claimed.
   void AwaitStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Claims those that have become native without saying so.
@@ -292,6 +304,7 @@ class World {
 
   const bool scan_stacks_;
   const int preempt_signal_;
+  const size_t processors_present_;
   Atomic<int64_t> preempt_grace_ns_{1'000'000};
   Atomic<uint64_t> signals_sent_;
   // In this cycle stacks are scanned in every handshake, and never count as
@@ -314,12 +327,18 @@ class World {
   SuspendedStacks suspended_ ABSL_GUARDED_BY(mutex_);
   // Of fibers.
   size_t stack_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  // A collector looks for poll bits to be cleared, or is about to wait for it.
+  // Written under the mutex.
+  Atomic<bool> awaiting_answers_;
   // Set from the request to stop until the start.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   // A cycle marks.
   bool marking_ ABSL_GUARDED_BY(mutex_) = false;
-  // Mutators that have still to be claimed.
-  size_t running_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Mutators that have still to be claimed. Written under the mutex.
+  Atomic<size_t> running_;
+  // Whether each mutator may have a processor, so that whoever waits for what
+  // another does in a moment waits without a sleep.
+  Atomic<bool> may_spin_;
 };
 
 // While it lives, all mutators of the calling thread are native: for threads

@@ -39,10 +39,10 @@ void World::Unclaim(MutatorContext& context) {
 void World::AwaitStopped() {
   Preemption preemption;
   int64_t hold_ns = kHoldNs;
-  while (running_ != 0) {
+  while (running_.LoadRelaxed() != 0) {
     AwaitOrPreempt(kPollStop, preemption);
     ClaimInterrupted();
-    if (running_ == 0 || preemption.waited_ns < hold_ns) continue;
+    if (running_.LoadRelaxed() == 0 || preemption.waited_ns < hold_ns) continue;
     LetInterruptedGo();
     hold_ns *= 2;
     preemption = {};
@@ -53,7 +53,7 @@ void World::AwaitStopped() {
 void World::ClaimInterrupted() {
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
     if (m->state.LoadRelaxed() == MutatorState::kNative && Claim(*m)) {
-      --running_;
+      running_.StoreRelaxed(running_.LoadRelaxed() - 1);
     }
   }
 }
@@ -65,7 +65,7 @@ void World::LetInterruptedGo() {
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
     if (m->state.LoadAcquire() == MutatorState::kClaimed && m->interrupted) {
       Unclaim(*m);
-      ++running_;
+      running_.StoreRelaxed(running_.LoadRelaxed() + 1);
     }
   }
 }

@@ -142,13 +142,14 @@ bool Sweeper::Done() const {
   });
 }
 
-std::optional<PageCount> Sweeper::SweepOne(ProcessorCache& processor) {
+std::optional<PageCount> Sweeper::SweepNext(ProcessorCache& processor,
+                                            Empty empty) {
   if (!Begin(processor)) return std::nullopt;
   const uint32_t sg = heap_.sweep_gen();
   std::optional<PageCount> freed;
   while (MSpan* span = NextSpan(processor)) {
     if (!span->TryAcquireForSweep(sg)) continue;
-    freed = SweepAcquired(processor, *span);
+    freed = SweepAcquired(processor, *span, empty);
     break;
   }
   if (!freed.has_value()) freed = SweepUnlisted(processor);
@@ -187,10 +188,13 @@ void Sweeper::SweepAll(ProcessorCache& processor) {
 
 // ---- One span.
 
-PageCount Sweeper::SweepAcquired(ProcessorCache& processor, MSpan& span) {
+PageCount Sweeper::SweepAcquired(ProcessorCache& processor, MSpan& span,
+                                 Empty empty) {
   const uint32_t sg = heap_.sweep_gen();
+  // One that nobody has used since the last phase is not kept again.
+  const bool may_stay = empty == Empty::kMayStay && span.allocated() != 0;
   const uint32_t live = CountLive(processor, span);
-  if (live == 0) {
+  if (live == 0 && !(may_stay && centrals_.KeepsEmpty(span))) {
     // The statistics are complete before the pages can be used again.
     const PageCount pages = span.pages();
     ShardOf(processor).pages_freed.FetchAddRelaxed(pages.value());
@@ -290,7 +294,9 @@ void Sweeper::EnsureSwept(ProcessorCache& processor, MSpan& span) {
                    "everything has been swept",
                    span.base().pointer(), gen, sg);
     if (gen == sg - 2 && Begin(processor)) {
-      if (span.TryAcquireForSweep(sg)) SweepAcquired(processor, span);
+      if (span.TryAcquireForSweep(sg)) {
+        SweepAcquired(processor, span, Empty::kIsFreed);
+      }
       End(processor);
     } else {
       sched_yield();
@@ -359,7 +365,7 @@ PageCount Sweeper::SweepWords(ProcessorCache& processor, uint64_t first,
       // one that is freed or reused meanwhile has been swept.
       if (span == nullptr || span->state() != SpanState::kInUse) continue;
       if (!span->TryAcquireForSweep(sg)) continue;
-      freed += SweepAcquired(processor, *span);
+      freed += SweepAcquired(processor, *span, Empty::kIsFreed);
     }
   }
   return freed;
@@ -407,14 +413,17 @@ void Sweeper::PayForSpan(ProcessorCache& processor, ByteCount bytes) {
   // A walk for unlisted spans may find none for long: not all at once.
   constexpr int kMaxIdle = 4;
   uint64_t swept = Sum(&Shard::pages_swept) - basis;
+  const Atomic<uint64_t>& own = ShardOf(processor).pages_swept;
   for (int idle = 0; swept < due && idle < kMaxIdle;) {
-    if (!SweepOne(processor).has_value()) {
+    const uint64_t before = own.LoadRelaxed();
+    if (!SweepNext(processor, Empty::kMayStay).has_value()) {
       pace_distance_.StoreRelaxed(0);
       return;
     }
-    const uint64_t before = swept;
-    swept = Sum(&Shard::pages_swept) - basis;
-    idle = swept == before ? idle + 1 : 0;
+    // What others sweep meanwhile they are charged for.
+    const uint64_t more = own.LoadRelaxed() - before;
+    swept += more;
+    idle = more == 0 ? idle + 1 : 0;
   }
 }
 

@@ -53,7 +53,9 @@ class Sweeper final : public mheap::SpanSweeper {
   // Sweeps one span, if any is listed, else those in a small piece of the heap
   // that were not. The pages given back to the page heap (0 when all survive,
   // or there are none in the piece), or nothing when no span is left to take.
-  std::optional<PageCount> SweepOne(mheap::ProcessorCache& processor);
+  std::optional<PageCount> SweepOne(mheap::ProcessorCache& processor) {
+    return SweepNext(processor, Empty::kIsFreed);
+  }
   // Whether every span that no cache holds has been swept and no sweeper is at
   // work.
   bool Done() const;
@@ -93,6 +95,10 @@ class Sweeper final : public mheap::SpanSweeper {
  private:
   friend class SweeperTestPeer;
 
+  // What becomes of a span without live objects: it stays on the lists if they
+  // keep it, for who sweeps it allocates, or its pages are free.
+  enum class Empty : uint8_t { kMayStay, kIsFreed };
+
   static constexpr uint32_t kShards = mcentral::MCentrals::kShards;
   // Of an active-sweeper word: this bit says that everything has been handed
   // out; the rest counts the sweepers at work.
@@ -103,7 +109,8 @@ class Sweeper final : public mheap::SpanSweeper {
   static constexpr uint64_t kMostUncharged = 64 << 10;
 
   // What sweepers on processors of one shard write to.
-  struct ABSL_CACHELINE_ALIGNED Shard {
+  // Twice a cache line: processors fetch them in pairs.
+  struct alignas(2 * ABSL_CACHELINE_SIZE) Shard {
     // The active-sweeper word. Acquired by Begin and Done; released by End.
     Atomic<uint32_t> active{kDrained};
     // How far the shard's unswept sets are known to be empty.
@@ -131,9 +138,13 @@ class Sweeper final : public mheap::SpanSweeper {
   std::optional<uint64_t> Charge(Shard& shard, ByteCount bytes,
                                  uint64_t distance);
 
-  // Sweeps an acquired span (sg-1) that nobody keeps, and publishes it: on the
+  // As SweepOne.
+  std::optional<PageCount> SweepNext(mheap::ProcessorCache& processor,
+                                     Empty empty);
+  // Sweeps an acquired span (sg-1) that no cache has, and publishes it: on the
   // swept sets, or as free pages, whose number is returned.
-  PageCount SweepAcquired(mheap::ProcessorCache& processor, mheap::MSpan& span);
+  PageCount SweepAcquired(mheap::ProcessorCache& processor, mheap::MSpan& span,
+                          Empty empty);
   // The part of it before publication: specials, checks, counts. Returns the
   // number of live slots.
   uint32_t CountLive(mheap::ProcessorCache& processor, mheap::MSpan& span);
@@ -168,9 +179,10 @@ class Sweeper final : public mheap::SpanSweeper {
   // Proportional sweeping. Written with the world stopped, but for the charge
   // and for the distance, which is set to 0 (off) when nothing is left.
   Atomic<uint64_t> pace_distance_;  // bytes
-  Atomic<uint64_t> pace_charged_;   // bytes charged since SetPace, by shards
   Atomic<uint64_t> pace_pages_;     // to be swept within the distance
   Atomic<uint64_t> pace_basis_;     // pages swept at SetPace
+  // Bytes charged since SetPace, by the shards.
+  ABSL_CACHELINE_ALIGNED Atomic<uint64_t> pace_charged_;
 
   // Page reclaim; and the search for spans that could not be listed in the last
   // cycle, if there were any.

@@ -658,6 +658,58 @@ TEST_F(SweeperTest, AFullSpanOfChargesSweepsEverythingUnlessItIsCached) {
   t_.Uncache(cached);
 }
 
+// A thread that allocates will want them in a moment.
+TEST_F(SweeperTest, WhatIsSweptForAllocationStaysListedThoughItIsEmpty) {
+  MSpan* used = Listed(1, 0);
+  MSpan* unused = Listed(0, 0);
+  sweeper_.StartPhase();
+  sweeper_.SetPace(ByteCount(1 << 20), t_.heap.pages_in_use());
+  sweeper_.PayForSpan(t_.processor, ByteCount(1 << 20));
+  SweepAll();
+  EXPECT_EQ(used->state(), SpanState::kInUse);
+  EXPECT_EQ(unused->state(), SpanState::kDead);
+  EXPECT_EQ(t_.centrals.of(kClass).CacheSpan(t_.processor), used);
+  t_.heap.FreeSpan(t_.processor, used);
+}
+
+TEST_F(SweeperTest, AnEmptySpanThatNobodyHasWantedSinceIsFreed) {
+  MSpan* span = Listed(1, 0);
+  for (const SpanState expected : {SpanState::kInUse, SpanState::kDead}) {
+    sweeper_.StartPhase();
+    sweeper_.SetPace(ByteCount(1 << 20), PageCount(1));
+    sweeper_.PayForSpan(t_.processor, ByteCount(1 << 20));
+    SweepAll();
+    EXPECT_EQ(span->state(), expected);
+    ASSERT_TRUE(t_.heap.mark_bit_arenas().Rotate());
+  }
+}
+
+TEST_F(SweeperTest, OnlySomeEmptySpansStayAndThoseThatAreTakenMakeRoom) {
+  constexpr uint64_t kMost = mcentral::MCentrals::kMostKept;
+  for (uint64_t i = 0; i < 2 * kMost; ++i) Listed(1, 0);
+  sweeper_.StartPhase();
+  sweeper_.SetPace(ByteCount(1 << 20), t_.heap.pages_in_use());
+  sweeper_.PayForSpan(t_.processor, ByteCount(1 << 19));
+  EXPECT_EQ(t_.heap.pages_in_use(), PageCount(2 * kMost));
+  std::vector<MSpan*> taken;
+  for (int i = 0; i < 10; ++i) {
+    // The first unswept span has room.
+    taken.push_back(t_.centrals.of(kClass).CacheSpan(t_.processor));
+  }
+  sweeper_.PayForSpan(t_.processor, ByteCount(1 << 19));
+  SweepAll();
+  EXPECT_EQ(t_.heap.pages_in_use(), PageCount(kMost + 10));
+  for (MSpan* span : taken) t_.heap.FreeSpan(t_.processor, span);
+}
+
+TEST_F(SweeperTest, WhoWantsPagesGetsThoseOfEmptySpans) {
+  for (int i = 0; i < 10; ++i) Listed(1, 0);
+  sweeper_.StartPhase();
+  EXPECT_GE(sweeper_.Reclaim(t_.processor, PageCount(10)), PageCount(10));
+  EXPECT_EQ(t_.heap.pages_in_use(), kNoPages);
+  SweepAll();
+}
+
 TEST_F(SweeperTest, NoPaceNoDebt) {
   Listed(1, 1);
   sweeper_.StartPhase();
