@@ -31,9 +31,10 @@ void AwaitCycles(Heap& heap, Mutator& mutator, uint64_t cycles) {
 
 class BriefCycleTest : public testing::TestWithParam<bool> {};
 
-INSTANTIATE_TEST_SUITE_P(
-    Stacks, BriefCycleTest, testing::Bool(),
-    [](const auto& info) { return info.param ? "Conservative" : "Exact"; });
+INSTANTIATE_TEST_SUITE_P(Stacks, BriefCycleTest, testing::Bool(),
+                         [](const auto& stacks) {
+                           return stacks.param ? "Conservative" : "Exact";
+                         });
 
 // A stop is counted each time that the world stands still for a cycle.
 TEST_P(BriefCycleTest, StopsTheWorldOnce) {
