@@ -327,11 +327,6 @@ struct Wide {
 };
 
 TEST_P(PreemptTest, NothingIsLostWhenAllocationsAreInterrupted) {
-  if (kThreadSanitizer) {
-    GTEST_SKIP() << "a constructor that is interrupted writes its null "
-                    "pointers plainly, beside a marker that has found the "
-                    "object";
-  }
   const uint64_t seed = TestSeed();
   HeapOptions options = CheckedOptions(GetParam());
   options.gc_percent = 100;
