@@ -45,6 +45,14 @@ MutatorContext* MutatorOfThread(const World& world) {
   return m;
 }
 
+bool ThreadIsPolled() {
+  for (const MutatorContext* m = mutators_of_thread; m != nullptr;
+       m = m->next_of_thread) {
+    if (m->poll.LoadRelaxed() != 0 && m->native_scopes == 0) return true;
+  }
+  return false;
+}
+
 World::World(const ProcessorParts& parts, bool scan_stacks, int preempt_signal)
     : scan_stacks_(scan_stacks),
       preempt_signal_(preempt_signal),
@@ -136,6 +144,13 @@ void World::Poll(MutatorContext& context) {
     if ((poll & kPollStop) != 0) {
       ThreadNativeScope parked;
     }
+  }
+}
+
+void World::PollThread() {
+  for (MutatorContext* m = MutatorsOfThread(); m != nullptr;
+       m = m->next_of_thread) {
+    if (m->native_scopes == 0) m->world->Poll(*m);
   }
 }
 

@@ -115,6 +115,10 @@ extern "C" void tricolor_switch_stack(StackSnapshot* snapshot,
 const void* ThreadToken();
 // The attached mutators of the calling thread, linked by next_of_thread.
 MutatorContext* MutatorsOfThread();
+// Whether one of them, managed, is asked for something. Of those that a thread
+// is attached to, a heap whose own code it runs for long would else have the
+// others' collectors wait.
+bool ThreadIsPolled();
 // That of the calling thread for `world`, or null.
 MutatorContext* MutatorOfThread(const World& world);
 
@@ -164,6 +168,8 @@ class World {
   void Detach(MutatorContext& context);
   // Of a managed mutator whose poll word is not 0: flushes its cache, parks.
   void Poll(MutatorContext& context);
+  // That, of each mutator of the calling thread that is managed.
+  static void PollThread();
   // Flushes the cache if a sweep has begun since it was last flushed. Managed.
   void FlushOwn(MutatorContext& context);
   // kManaged -> kNative, when the registers are in the snapshot.
