@@ -240,6 +240,18 @@ bool World::Claim(MutatorContext& context) {
   return context.state.CompareExchangeSeqCst(expected, MutatorState::kClaimed);
 }
 
+void World::TakeCharge() {
+  TRICOLOR_CHECK(in_charge_ != ThreadToken(),
+                 "the world is stopped while it is stopped");
+  while (in_charge_ != nullptr) charge_ended_.Wait(mutex_);
+  in_charge_ = ThreadToken();
+}
+
+void World::EndCharge() {
+  in_charge_ = nullptr;
+  charge_ended_.Signal();
+}
+
 void World::NoteStopped() {
   if (--running_ == 0) collector_wakes_.SignalAll();
 }
@@ -251,7 +263,7 @@ void World::Stop() {
       "the world is stopped by a thread whose mutator %p is managed",
       static_cast<void*>(own->mutator));
   MutexLock lock(mutex_);
-  TRICOLOR_CHECK(!stopping_, "the world is stopped while it is stopped");
+  TakeCharge();
   stopping_ = true;
   running_ = 0;
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
@@ -274,6 +286,7 @@ void World::Start() {
     Unclaim(*m);
   }
   mutators_wake_.SignalAll();
+  EndCharge();
 }
 
 void World::RequestFlush() {
@@ -283,38 +296,44 @@ void World::RequestFlush() {
   }
 }
 
-MutatorContext* World::ClaimToServe(uint32_t bit) {
+template <typename Serve>
+void World::ServeAll(uint32_t bit, Serve serve) {
   MutexLock lock(mutex_);
   Preemption preemption;
   for (;;) {
     bool waiting = false;
     for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
       if ((m->poll.LoadAcquire() & bit) == 0) continue;
-      if (Claim(*m)) return m;
-      waiting = true;
+      if (!Claim(*m)) {
+        waiting = true;
+        continue;
+      }
+      // While it is claimed it stays where it is on the list.
+      mutex_.Unlock();
+      serve(*m);
+      mutex_.Lock();
+      m->poll.FetchAndRelease(~bit);
+      m->signaled.StoreRelease(0);
+      Unclaim(*m);
+      mutators_wake_.SignalAll();
     }
-    if (!waiting) {
-      WithdrawSignals();
-      return nullptr;
-    }
+    if (!waiting) break;
     AwaitOrPreempt(bit, preemption);
   }
-}
-
-void World::EndServing(MutatorContext& context, uint32_t bit) {
-  context.poll.FetchAndRelease(~bit);
-  MutexLock lock(mutex_);
-  context.signaled.StoreRelease(0);
-  Unclaim(context);
-  mutators_wake_.SignalAll();
+  WithdrawSignals();
 }
 
 void World::FinishFlush() {
-  while (MutatorContext* m = ClaimToServe(kPollFlush)) {
-    if (m->interrupted) m->processor->cache().TakeSlotsInFlight();
-    m->processor->FlushForOwner();
-    EndServing(*m, kPollFlush);
+  {
+    MutexLock lock(mutex_);
+    TakeCharge();
   }
+  ServeAll(kPollFlush, [](MutatorContext& m) {
+    if (m.interrupted) m.processor->cache().TakeSlotsInFlight();
+    m.processor->FlushForOwner();
+  });
+  MutexLock lock(mutex_);
+  EndCharge();
 }
 
 AllocationSampler* World::SetSampling(const mcache::Sampling& sampling) {
@@ -355,15 +374,15 @@ void World::FinishShadeOwn(MutatorContext& context) {
 void World::ShadeAll() {
   {
     MutexLock lock(mutex_);
+    TakeCharge();
     for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
       SetPollBit(*m, kPollShade);
     }
   }
-  while (MutatorContext* m = ClaimToServe(kPollShade)) {
-    ShadeMutator(*m);
-    EndServing(*m, kPollShade);
-  }
+  ServeAll(kPollShade, [this](MutatorContext& m) { ShadeMutator(m); });
   ShadeSuspended();
+  MutexLock lock(mutex_);
+  EndCharge();
 }
 
 void World::BeginMarking() {

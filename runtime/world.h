@@ -194,7 +194,9 @@ class World {
   // until all are served. Async-signal-safe.
   static void ParkInterrupted(const Interruption& interruption);
 
-  // ---- The collector: one thread at a time, no mutator of which is managed.
+  // ---- The collector, and others that stop the world for a moment: threads no
+  // mutator of which is managed. Each waits until no other one has the world
+  // stopped, or is in a handshake or a flush.
   void Stop() ABSL_EXCLUSIVE_LOCK_FUNCTION(stopped_);
   void Start() ABSL_UNLOCK_FUNCTION(stopped_);
   // Returns when every mutator that kPollFlush is set for has been flushed, by
@@ -268,11 +270,15 @@ class World {
   void AwaitUnclaimed(MutatorContext& context);
   // Clears a poll bit whose request has been met.
   void Answer(MutatorContext& context, uint32_t bit);
-  // A native mutator that has the bit, claimed; waits while only managed ones
-  // have it; null when none has.
-  MutatorContext* ClaimToServe(uint32_t bit);
-  // Answers for a mutator that ClaimToServe has returned.
-  void EndServing(MutatorContext& context, uint32_t bit);
+  // Waits until nobody else is in charge: stops, flushes, or is in a handshake.
+  void TakeCharge() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndCharge() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns when no mutator has the bit any more. Calls serve(mutator) for
+  // native ones, which are claimed meanwhile, without the mutex; waits for
+  // managed ones. Each mutator is looked at once, and once again each time that
+  // a managed one has answered. In charge.
+  template <typename Serve>
+  void ServeAll(uint32_t bit, Serve serve) ABSL_LOCKS_EXCLUDED(mutex_);
   // By its own thread, or by who claimed it. Words of its stack.
   size_t ShadeMutator(MutatorContext& context);
   // Suspended stacks that have not been scanned in this cycle.
@@ -320,6 +326,9 @@ class World {
   SuspendedStacks suspended_ ABSL_GUARDED_BY(mutex_);
   // Of fibers.
   size_t stack_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  // ThreadToken() of who is in charge; null: nobody is.
+  const void* in_charge_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  CondVar charge_ended_;
   // Set from the request to stop until the start.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   // A cycle marks.
