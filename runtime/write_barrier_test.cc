@@ -114,39 +114,6 @@ constexpr Way kWays[] = {
      [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
 };
 
-// Objects that the test's own stack knows nothing of: made on a thread that is
-// gone, and their addresses kept complemented.
-class HiddenNode {
- public:
-  void Set(Node* node) { word_ = ~reinterpret_cast<uintptr_t>(node); }
-  ABSL_ATTRIBUTE_NOINLINE Node* Get() const {
-    return reinterpret_cast<Node*>(~word_);
-  }
-
- private:
-  uintptr_t word_ = 0;
-};
-
-class PausedHeap {
- public:
-  explicit PausedHeap(bool conservative_stacks)
-      : heap_(PausableOptions(conservative_stacks)) {
-    OnOtherThread([this] {
-      Mutator mutator(heap_);
-      holder_ = mutator.New<Holder>();
-      holder_->gate = mutator.New<Gate>();
-    });
-  }
-
-  Heap& heap() { return heap_; }
-  Fields& behind() { return holder_->fields; }       // the marker, when paused
-  Fields& ahead() { return holder_->gate->fields; }  // of it
-
- private:
-  Heap heap_;
-  Root<Holder> holder_;
-};
-
 class EachWay : public testing::TestWithParam<Way> {};
 
 INSTANTIATE_TEST_SUITE_P(Ways, EachWay, testing::ValuesIn(kWays),
