@@ -83,6 +83,42 @@ Collector::Turn::Turn(Collector& collector) : collector_(collector) {
 }
 Collector::Turn::~Turn() { collector_.EndTurn(); }
 
+bool Collector::BeginVisit() {
+  MutexLock lock(mutex_);
+  while (turn_taken_ && !open_to_visits_) turn_ended_.Wait(mutex_);
+  if (turn_taken_) {
+    ++visits_;
+    return false;
+  }
+  turn_taken_ = true;
+  return true;
+}
+
+void Collector::EndVisit() {
+  MutexLock lock(mutex_);
+  if (--visits_ == 0) turn_ended_.SignalAll();
+}
+
+void Collector::OpenToVisits() {
+  MutexLock lock(mutex_);
+  open_to_visits_ = true;
+  // Also for those who wait for marking to begin.
+  turn_ended_.SignalAll();
+}
+
+void Collector::CloseToVisits() {
+  MutexLock lock(mutex_);
+  open_to_visits_ = false;
+  while (visits_ != 0) turn_ended_.Wait(mutex_);
+}
+
+Collector::Visit::Visit(Collector& collector) : collector_(collector) {
+  if (collector.BeginVisit()) turn_.emplace(collector, Turn::Taken());
+}
+Collector::Visit::~Visit() {
+  if (!turn_.has_value()) collector_.EndVisit();
+}
+
 void Collector::Collect() {
   ThreadNativeScope native;
   {
@@ -209,11 +245,9 @@ void Collector::RunCycle(bool forced) {
     parts_.world.Start();
     record.first_stop = SteadyNanoseconds() - requested;
     record.first_stopped = SteadyNanoseconds() - stopped;
-    {
-      MutexLock lock(mutex_);
-      turn_ended_.SignalAll();  // for those who wait for marking to begin
-    }
+    OpenToVisits();
     others_cpu = MarkBesideProgram(record.workers);
+    CloseToVisits();
     requested = SteadyNanoseconds();
     parts_.world.Stop();
     stopped = SteadyNanoseconds();
