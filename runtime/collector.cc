@@ -375,7 +375,6 @@ uint64_t Collector::FinishMark(CycleRecord* record) {
   if (options_.check_marks) CheckMarks();
   record->allocated = parts_.world.EndMarking();
   record->mark = parts_.marker.EndCycle();
-  record->mark.root_words += parts_.world.stack_words() + record->range_words;
   last_marked_ = record->mark.marked_bytes + record->allocated;
   parts_.pacer.AddWork(gc::ScanWork::kStacks,
                        parts_.world.stack_words() * sizeof(uint64_t));
@@ -406,24 +405,35 @@ void Collector::StartSweep(CycleRecord* record, uint64_t cpu_ns) {
   parts_.heap.NextScavengeGeneration();
   // At its peak: before work buffers are given back.
   const mheap::HeapStats stats = parts_.heap.ReadStats();
-  const auto work_bufs = static_cast<uint64_t>(stats.manual_span_bytes);
   const ByteCount in_spans(static_cast<uint64_t>(stats.heap_span_bytes));
-  in_use_ = in_spans + ByteCount(work_bufs);
+  in_use_ =
+      in_spans + ByteCount(static_cast<uint64_t>(stats.manual_span_bytes));
   const uint64_t now = SteadyNanoseconds();
   const uint64_t idle = pace_.End(cpu_ns, now);
-  record->pace = parts_.pacer.EndCycle(
-      {.now = now,
-       .background_time = cpu_ns - idle,
-       .assist_time = assists_.TakeTime(),
-       .idle_time = idle,
-       .marked = last_marked_,
-       .overhead = parts_.heap.metadata().bytes_from_os().value() + work_bufs});
+  record->pace = parts_.pacer.EndCycle({.now = now,
+                                        .background_time = cpu_ns - idle,
+                                        .assist_time = assists_.TakeTime(),
+                                        .idle_time = idle,
+                                        .marked = last_marked_,
+                                        .overhead = Overhead(stats)});
   record->goal = parts_.pacer.goal();
   const uint64_t distance = SaturatingSub(parts_.pacer.trigger(), last_marked_);
   parts_.sweeper.SetPace(
       ByteCount(distance > 2 * kSweepMargin ? distance - kSweepMargin
                                             : distance / 2),
       PagesIn(in_spans));
+}
+
+uint64_t Collector::Overhead(const mheap::HeapStats& stats) const {
+  const auto free = static_cast<uint64_t>(stats.free_bytes);
+  return gc::OverheadOf(
+      {.held = parts_.heap.metadata().bytes_from_os().value() +
+               static_cast<uint64_t>(stats.heap_span_bytes +
+                                     stats.manual_span_bytes) +
+               free,
+       .free_pages = free,
+       .objects = stats.object_bytes()},
+      parts_.pacer.memory_limit());
 }
 
 void Collector::SweepEverything() {

@@ -193,6 +193,8 @@ class Collector final : private BackgroundSweeper::Listener {
   // `cpu_ns`: that the cycle has used so far.
   void StartSweep(CycleRecord* record, uint64_t cpu_ns)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
+  // What does not count as room for objects, under the memory limit.
+  uint64_t Overhead(const mheap::HeapStats& stats) const;
   // The collector's own thread.
   static void RunDriver(void* self);
   void DriverLoop();
@@ -235,11 +237,11 @@ class Collector final : private BackgroundSweeper::Listener {
   bool driver_refused_ ABSL_GUARDED_BY(mutex_) = false;
   bool driver_ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool turn_taken_ ABSL_GUARDED_BY(mutex_) = false;
-  // When the last cycle ended, or was given up.
-  uint64_t last_cycle_ ABSL_GUARDED_BY(mutex_) = 0;
   // Who has the turn marks, and lets others visit: so many do.
   bool open_to_visits_ ABSL_GUARDED_BY(mutex_) = false;
   int visits_ ABSL_GUARDED_BY(mutex_) = 0;
+  // When the last cycle ended, or was given up.
+  uint64_t last_cycle_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t full_started_ ABSL_GUARDED_BY(mutex_) = 0;  // forced cycles
   uint64_t full_done_ ABSL_GUARDED_BY(mutex_) = 0;
   // When the last cycle's marking ended: memory in spans, and the live heap.
