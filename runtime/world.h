@@ -115,9 +115,8 @@ extern "C" void tricolor_switch_stack(StackSnapshot* snapshot,
 const void* ThreadToken();
 // The attached mutators of the calling thread, linked by next_of_thread.
 MutatorContext* MutatorsOfThread();
-// Whether one of them, managed, is asked for something. Of those that a thread
-// is attached to, a heap whose own code it runs for long would else have the
-// others' collectors wait.
+// Whether one of them, managed, is asked for something. For the heap's own code
+// where it runs for long: the thread's other heaps must not wait for that.
 bool ThreadIsPolled();
 // That of the calling thread for `world`, or null.
 MutatorContext* MutatorOfThread(const World& world);
