@@ -149,13 +149,6 @@ class TestRoots final : public RootSource {
         },
         reinterpret_cast<const void*>(word));
   }
-  void AddRange(const AddrRange* range) {
-    Add(
-        [](const void* object, MarkWorker& worker) {
-          worker.VisitRange(*static_cast<const AddrRange*>(object));
-        },
-        range);
-  }
   void Clear() { jobs_.clear(); }
 
   size_t PrepareRoots() override { return jobs_.size(); }

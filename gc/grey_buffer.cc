@@ -7,6 +7,7 @@
 
 #include "tricolor/base/check.h"
 #include "tricolor/base/units.h"
+#include "tricolor/gc/local_work.h"
 #include "tricolor/gc/marker.h"
 #include "tricolor/mheap/mspan.h"
 
@@ -60,8 +61,7 @@ void GreyBuffer::PublishBuffer() {
     cycle_.bufs.PutEmpty(buf_);
   } else {
     buf_->contents = WorkBuf::Contents::kWords;
-    cycle_.bufs.PutFull(buf_);
-    cycle_.idle.WorkPublished();
+    PublishWork(cycle_.bufs, cycle_.idle, buf_);
   }
   buf_ = nullptr;
   next_ = nullptr;

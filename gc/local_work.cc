@@ -48,7 +48,7 @@ void LocalWork::PublishOrPutBack(WorkBuf* buf) {
   if (buf->count == 0) {
     bufs_.PutEmpty(buf);
   } else {
-    Publish(buf);
+    PublishWork(bufs_, idle_, buf);
   }
 }
 
@@ -59,11 +59,6 @@ void LocalWork::Swap() {
   second_ = old;
 }
 
-void LocalWork::Publish(WorkBuf* buf) {
-  bufs_.PutFull(buf);
-  idle_.WorkPublished();
-}
-
 bool LocalWork::MakeRoom(uint64_t count) {
   if (second_->count + count <= WorkBuf::kCapacity) {
     Swap();
@@ -72,7 +67,7 @@ bool LocalWork::MakeRoom(uint64_t count) {
   WorkBuf* fresh = bufs_.GetEmpty();
   if (fresh == nullptr) return false;
   StoreCount();
-  Publish(second_);
+  PublishWork(bufs_, idle_, second_);
   second_ = first_;
   SetFirst(fresh);
   return true;
@@ -90,7 +85,7 @@ void LocalWork::ShareAll() {
     WorkBuf* fresh = bufs_.GetEmpty();
     if (fresh == nullptr) return;
     StoreCount();
-    Publish(first_);
+    PublishWork(bufs_, idle_, first_);
     SetFirst(fresh);
   }
 }
@@ -101,7 +96,7 @@ void LocalWork::Share() {
   WorkBuf* fresh = bufs_.GetEmpty();
   if (fresh == nullptr) return;
   if (second_->count != 0) {
-    Publish(second_);
+    PublishWork(bufs_, idle_, second_);
     second_ = fresh;
     return;
   }
@@ -112,7 +107,7 @@ void LocalWork::Share() {
   std::memmove(first_->items, first_->items + half, rest * sizeof(uint64_t));
   fresh->count = static_cast<uint32_t>(half);
   top_ -= half;
-  Publish(fresh);
+  PublishWork(bufs_, idle_, fresh);
 }
 
 bool LocalWork::TryTakeShared(WorkBuf** words) {

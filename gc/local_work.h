@@ -22,6 +22,12 @@
 
 namespace tricolor::gc {
 
+// The buffer, which is not empty, to whoever looks for work first.
+inline void PublishWork(WorkBufs& bufs, IdleWorkers& idle, WorkBuf* buf) {
+  bufs.PutFull(buf);
+  idle.WorkPublished();
+}
+
 class LocalWork {
  public:
   static constexpr uint64_t kMaxReserve = WorkBuf::kCapacity / 2;
@@ -88,7 +94,6 @@ class LocalWork {
     first_->count = static_cast<uint32_t>(top_ - first_->items);
   }
   void Swap();
-  void Publish(WorkBuf* buf);
   void PublishOrPutBack(WorkBuf* buf);
 
   WorkBufs& bufs_;

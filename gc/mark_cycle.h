@@ -59,14 +59,12 @@ struct MarkStats {
   uint64_t marked_bytes = 0;  // of slots: the live heap
   uint64_t marked_objects = 0;
   uint64_t scanned_bytes = 0;  // of memory that was searched for pointers
-  uint64_t root_words = 0;     // conservative words looked at
   uint64_t rescans = 0;        // of the heap, after mark-stack overflow
 
   MarkStats& operator+=(const MarkStats& other) {
     marked_bytes += other.marked_bytes;
     marked_objects += other.marked_objects;
     scanned_bytes += other.scanned_bytes;
-    root_words += other.root_words;
     rescans += other.rescans;
     return *this;
   }

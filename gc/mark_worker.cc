@@ -286,19 +286,6 @@ inline void MarkWorker::AddCandidate(const Candidate& candidate) {
   if (count >= kBlock) TurnBlocks();
 }
 
-ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS  // A stack has redzones, which are readable.
-    void
-    MarkWorker::VisitRange(AddrRange range) {
-  const auto* word = range.base.AlignUp(sizeof(uint64_t)).as<const uint64_t>();
-  const auto* end =
-      range.limit.AlignDown(sizeof(uint64_t)).as<const uint64_t>();
-  for (; word < end; ++word) {
-    ++stats_.root_words;
-    // Not LoadWordRelaxed: that is a function of its own, which checks.
-    VisitConservatively(__atomic_load_n(word, __ATOMIC_RELAXED));
-  }
-}
-
 void MarkWorker::VisitFieldsOf(MSpan& span, uint32_t index) {
   if (!span.span_class().is_noscan()) ScanAndDrain(span, index);
 }

@@ -51,9 +51,6 @@ class MarkWorker final : public PointerVisitor {
   // Any bit pattern; marks the object whose slot it points into, if that slot
   // is allocated. A pointer one past the end of an object does not keep it.
   void VisitConservatively(uintptr_t word) override;
-  // All aligned words of a range of readable memory (a stack, registers, a
-  // global range), conservatively.
-  void VisitRange(AddrRange range);
   // The pointers in an object of a heap span, which itself is not marked: what
   // an object with a finalizer points to lives on with it. In a root job.
   void VisitFieldsOf(mheap::MSpan& span, uint32_t index);

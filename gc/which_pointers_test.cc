@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <ios>
-#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -177,42 +176,6 @@ TEST_F(WhichPointersTest, ManualAndDeadSpansKeepNothing) {
   heap.FinishSweep(span, 0);
   heap.FreeSpan(heap_.processor, &span);
   EXPECT_EQ(KeptBy(object), 0u);
-}
-
-TEST_F(WhichPointersTest, RangeIsReadAtItsAlignedWords) {
-  const char* object[4];
-  for (const char*& o : object) o = NewBytes(48);
-  const void* words[4] = {object[0], object[1] + 5, nullptr, object[3]};
-  const Addr base(&words[0]);
-  const auto kept = [&](uint64_t from, uint64_t to) {
-    heap_.ClearMarks();
-    const AddrRange range{base + ByteCount(from), base + ByteCount(to)};
-    TestRoots roots;
-    roots.AddRange(&range);
-    const MarkStats stats = RunCycle(marker_, roots, 1);
-    EXPECT_EQ(stats.marked_objects, heap_.CountMarked());
-    return std::pair(stats.root_words, stats.marked_objects);
-  };
-  using Pair = std::pair<uint64_t, uint64_t>;
-  EXPECT_EQ(kept(0, 32), Pair(4, 3));
-  EXPECT_EQ(kept(0, 31), Pair(3, 2));
-  EXPECT_EQ(kept(1, 32), Pair(3, 2));
-  EXPECT_EQ(kept(8, 16), Pair(1, 1));
-  EXPECT_EQ(kept(3, 9), Pair(0, 0));
-  EXPECT_EQ(kept(16, 16), Pair(0, 0));
-}
-
-// A stack with all that the compiler puts between variables.
-TEST_F(WhichPointersTest, ThisThreadsStackIsReadable) {
-  const char* object = NewBytes(48);
-  const void* volatile on_stack = object + 7;
-  const Addr here(const_cast<const void**>(&on_stack));
-  const AddrRange range{here - ByteCount(64), here + ByteCount(256)};
-  TestRoots roots;
-  roots.AddRange(&range);
-  const MarkStats stats = RunCycle(marker_, roots, 1);
-  EXPECT_EQ(stats.root_words, 40u);
-  EXPECT_TRUE(heap_.IsMarked(object));
 }
 
 // ---- Corruption.

@@ -43,11 +43,11 @@
 #include "tricolor/mheap/scavenge_control.h"
 #include "tricolor/mheap/scavenge_goals.h"
 #include "tricolor/mheap/span_class.h"
+#include "tricolor/mheap/span_request.h"
 #include "tricolor/mheap/span_set.h"
 #include "tricolor/mheap/span_sweeper.h"
 #include "tricolor/mheap/special.h"
 #include "tricolor/pagealloc/page_alloc.h"
-#include "tricolor/pagealloc/page_run.h"
 #include "tricolor/pagealloc/scavenge_candidate.h"
 
 namespace tricolor::mheap {
@@ -259,25 +259,6 @@ class ABSL_CACHELINE_ALIGNED MHeap {
     LazyArray<ArenaTable> arenas;
   };
 
-  struct SpanRequest {
-    PageCount pages;
-    PageCount alignment;
-    SpanClass span_class;
-    SpanState state;
-  };
-
-  // What a span is made of.
-  struct Parts {
-    pagealloc::PageRun run;
-    MSpan* span = nullptr;
-    bool locked = false;  // the caches did not have all of it
-    // Of a run out of a page cache: the window, and scavenged pages in the run.
-    Addr window;
-    uint64_t scavenged_bits = 0;
-    // What the heap grew by to get them.
-    ByteCount growth;
-  };
-
   uint64_t PageIndex(Addr a) const { return (a - base_).value() >> kPageShift; }
   Addr AddressOfPage(uint64_t index) const {
     return base_ + BytesOf(PageCount(index));
@@ -293,33 +274,34 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // mheap_alloc.cc
   MSpan* Allocate(ProcessorCache& processor, const SpanRequest& request);
   void TakeFromPageCache(ProcessorCache& processor, PageCount pages,
-                         Parts* parts);
+                         SpanParts* parts);
   bool TakeFromCaches(ProcessorCache& processor, const SpanRequest& request,
-                      Parts* parts);
+                      SpanParts* parts);
   bool TakeSlow(ProcessorCache& processor, const SpanRequest& request,
-                Parts* parts) ABSL_LOCKS_EXCLUDED(lock_);
+                SpanParts* parts) ABSL_LOCKS_EXCLUDED(lock_);
   bool TakeLocked(ProcessorCache& processor, const SpanRequest& request,
-                  bool may_grow, Parts* parts) ABSL_LOCKS_EXCLUDED(lock_);
+                  bool may_grow, SpanParts* parts) ABSL_LOCKS_EXCLUDED(lock_);
   void TakePages(ProcessorCache& processor, const SpanRequest& request,
-                 Parts* parts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+                 SpanParts* parts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   MSpan* TakeStructure(ProcessorCache& processor)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   MSpan* NewStructure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  bool CommitPages(PageCount pages, const Parts& parts);
-  void GiveBack(PageCount pages, const Parts& parts)
+  bool CommitPages(PageCount pages, const SpanParts& parts);
+  void GiveBack(PageCount pages, const SpanParts& parts)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void CountReleased(int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void GiveBackScavenged(AddrRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   bool NeedsZero(Addr base, PageCount pages, ByteCount scavenged);
   bool NoteDirty(AddrRange range);
   static void CountAllocated(ProcessorCache& processor,
-                             const SpanRequest& request, const Parts& parts);
-  static MSpan* Refuse(ProcessorCache& processor, const Parts& parts);
+                             const SpanRequest& request,
+                             const SpanParts& parts);
+  static MSpan* Refuse(ProcessorCache& processor, const SpanParts& parts);
   MarkWord* MarkBitsFor(MSpan& span, uint32_t slots);
   MSpan* MakeHeapSpan(ProcessorCache& processor, const SpanRequest& request,
-                      Parts& parts);
+                      SpanParts& parts);
   MSpan* MakeManualSpan(ProcessorCache& processor, const SpanRequest& request,
-                        const Parts& parts);
+                        const SpanParts& parts);
   void Publish(MSpan& span);
   void PublishPageInfo(const MSpan& span);
   void NotePointerBitsSlow(MSpan& span, uint64_t bits);

@@ -61,7 +61,7 @@ MSpan* MHeap::AllocManual(ProcessorCache& processor, PageCount pages) {
 }
 
 MSpan* MHeap::Allocate(ProcessorCache& processor, const SpanRequest& request) {
-  Parts parts;
+  SpanParts parts;
   if (ABSL_PREDICT_FALSE(!TakeFromCaches(processor, request, &parts))) {
     parts.locked = true;
     if (!TakeSlow(processor, request, &parts)) return Refuse(processor, parts);
@@ -82,10 +82,10 @@ MSpan* MHeap::Allocate(ProcessorCache& processor, const SpanRequest& request) {
              : MakeManualSpan(processor, request, parts);
 }
 
-// ---- Parts.
+// ---- SpanParts.
 
 bool MHeap::TakeFromCaches(ProcessorCache& processor,
-                           const SpanRequest& request, Parts* parts) {
+                           const SpanRequest& request, SpanParts* parts) {
   if (!options_.use_processor_caches) return false;
   if (FromPageCache(request.pages, request.alignment)) {
     TakeFromPageCache(processor, request.pages, parts);
@@ -97,7 +97,7 @@ bool MHeap::TakeFromCaches(ProcessorCache& processor,
 }
 
 void MHeap::TakeFromPageCache(ProcessorCache& processor, PageCount pages,
-                              Parts* parts) {
+                              SpanParts* parts) {
   PageCache& cache = processor.pages_;
   const uint64_t scavenged = cache.scavenged_bits();
   parts->run = cache.Alloc(pages);
@@ -109,7 +109,7 @@ void MHeap::TakeFromPageCache(ProcessorCache& processor, PageCount pages,
 // with garbage in it does not grow; no lock is held meanwhile, for the sweeper
 // frees spans.
 bool MHeap::TakeSlow(ProcessorCache& processor, const SpanRequest& request,
-                     Parts* parts) {
+                     SpanParts* parts) {
   const bool may_sweep =
       sweeper_ != nullptr && request.state == SpanState::kInUse;
   if (!may_sweep) return TakeLocked(processor, request, true, parts);
@@ -121,7 +121,7 @@ bool MHeap::TakeSlow(ProcessorCache& processor, const SpanRequest& request,
 // When that fails, `parts` keeps what there is, unless the heap may grow: that
 // was the last attempt, and everything is given back.
 bool MHeap::TakeLocked(ProcessorCache& processor, const SpanRequest& request,
-                       bool may_grow, Parts* parts) {
+                       bool may_grow, SpanParts* parts) {
   MutexLock lock(lock_);
   if (!parts->run) TakePages(processor, request, parts);
   if (!parts->run && !processor.pages_.Empty()) {
@@ -146,7 +146,7 @@ bool MHeap::TakeLocked(ProcessorCache& processor, const SpanRequest& request,
 }
 
 void MHeap::TakePages(ProcessorCache& processor, const SpanRequest& request,
-                      Parts* parts) {
+                      SpanParts* parts) {
   if (options_.use_processor_caches &&
       FromPageCache(request.pages, request.alignment)) {
     if (processor.pages_.Empty()) processor.pages_ = pages_->AllocToCache();
@@ -184,7 +184,7 @@ MSpan* MHeap::NewStructure() {
   return span;
 }
 
-bool MHeap::CommitPages(PageCount pages, const Parts& parts) {
+bool MHeap::CommitPages(PageCount pages, const SpanParts& parts) {
   const pagealloc::PageRun& run = parts.run;
   if (run.scavenged_bytes == ByteCount(0)) return true;
   // The other heap pages of an OS page may be in use; they keep their contents.
@@ -197,7 +197,7 @@ bool MHeap::CommitPages(PageCount pages, const Parts& parts) {
 }
 
 // Undoes the taking of parts whose pages have not been committed.
-void MHeap::GiveBack(PageCount pages, const Parts& parts) {
+void MHeap::GiveBack(PageCount pages, const SpanParts& parts) {
   if (parts.span != nullptr) span_structures_.Free(parts.span);
   const pagealloc::PageRun& run = parts.run;
   if (!run) return;
@@ -275,7 +275,7 @@ bool MHeap::NoteDirty(AddrRange range) {
 // Before the span is handed out: nobody frees it, and counts it as freed,
 // earlier.
 void MHeap::CountAllocated(ProcessorCache& processor,
-                           const SpanRequest& request, const Parts& parts) {
+                           const SpanRequest& request, const SpanParts& parts) {
   const int64_t bytes = Signed(BytesOf(request.pages));
   const int64_t released = Signed(parts.run.scavenged_bytes);
   StatsSection stats(processor.stats_);
@@ -288,7 +288,7 @@ void MHeap::CountAllocated(ProcessorCache& processor,
 }
 
 // The call gets no span.
-MSpan* MHeap::Refuse(ProcessorCache& processor, const Parts& parts) {
+MSpan* MHeap::Refuse(ProcessorCache& processor, const SpanParts& parts) {
   StatsSection stats(processor.stats_);
   stats->alloc_span_calls += 1;
   stats->alloc_span_locked += parts.locked ? 1 : 0;
@@ -312,7 +312,7 @@ MarkWord* MHeap::MarkBitsFor(MSpan& span, uint32_t slots) {
 }
 
 MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,
-                           const SpanRequest& request, Parts& parts) {
+                           const SpanRequest& request, SpanParts& parts) {
   MSpan& span = *parts.span;
   const SpanClass span_class = request.span_class;
   const uint32_t slots = span_class.is_large() ? 1 : span_class.slots();
@@ -345,7 +345,8 @@ MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,
 }
 
 MSpan* MHeap::MakeManualSpan(ProcessorCache& processor,
-                             const SpanRequest& request, const Parts& parts) {
+                             const SpanRequest& request,
+                             const SpanParts& parts) {
   MSpan& span = *parts.span;
   // Its contents do not matter, but that they are not zero any more does.
   NeedsZero(parts.run.base, request.pages, parts.run.scavenged_bytes);

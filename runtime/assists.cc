@@ -32,8 +32,8 @@ void Assists::Pay(MutatorContext& context) {
     const uint64_t done = Mark(context, std::max(owed, gc::kOverAssist));
     pacer_.FinishAssist(account, done);
     if (account.debt() == 0 && !pacer_.outrun()) return;
-    if (context.poll.LoadRelaxed() != 0) {
-      context.world->Poll(context);
+    if (ThreadIsPolled()) {
+      World::PollThread();
     } else if (done == 0) {
       AwaitCredit();
     }
@@ -43,8 +43,7 @@ void Assists::Pay(MutatorContext& context) {
 uint64_t Assists::Mark(MutatorContext& context, uint64_t owed) {
   const uint64_t start = SteadyNanoseconds();
   uint64_t done = 0;
-  while (done < owed && context.poll.LoadRelaxed() == 0 &&
-         !limiter_.limiting()) {
+  while (done < owed && !ThreadIsPolled() && !limiter_.limiting()) {
     const uint64_t scanned =
         marker_.Assist(context.processor->assistant(), kSlice);
     if (scanned == 0) break;

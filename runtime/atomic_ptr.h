@@ -22,7 +22,7 @@
 #include <cstddef>
 #include <type_traits>
 
-#include "tricolor/base/atomic.h"
+#include "tricolor/runtime/field_word.h"
 #include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor {
@@ -44,11 +44,11 @@ class AtomicPtr {
   T* load(std::memory_order order = std::memory_order_seq_cst) const {
     switch (order) {
       case std::memory_order_relaxed:
-        return word_.LoadRelaxed();
+        return word_->LoadRelaxed();
       case std::memory_order_seq_cst:
-        return word_.LoadSeqCst();
+        return word_->LoadSeqCst();
       default:
-        return word_.LoadAcquire();
+        return word_->LoadAcquire();
     }
   }
   operator T*() const { return load(); }  // NOLINT(google-explicit-constructor)
@@ -57,11 +57,11 @@ class AtomicPtr {
   // the word's modification order has recorded what was there when marking
   // began; what the others replace has been stored since.
   void store(T* p, std::memory_order order = std::memory_order_seq_cst) {
-    WriteBarrier(word_.LoadRelaxed(), p);
+    WriteBarrier(word_->LoadRelaxed(), p);
     if (order == std::memory_order_seq_cst) {
-      word_.StoreSeqCst(p);
+      word_->StoreSeqCst(p);
     } else {
-      word_.StoreRelease(p);
+      word_->StoreRelease(p);
     }
   }
   T* operator=(T* p) {
@@ -71,9 +71,9 @@ class AtomicPtr {
 
   // As a store.
   T* exchange(T* p, std::memory_order order = std::memory_order_seq_cst) {
-    WriteBarrier(word_.LoadRelaxed(), p);
-    return order == std::memory_order_seq_cst ? word_.ExchangeSeqCst(p)
-                                              : word_.ExchangeAcqRel(p);
+    WriteBarrier(word_->LoadRelaxed(), p);
+    return order == std::memory_order_seq_cst ? word_->ExchangeSeqCst(p)
+                                              : word_->ExchangeAcqRel(p);
   }
 
   // What it replaces is `expected`, so that is recorded; in vain if it fails,
@@ -83,8 +83,8 @@ class AtomicPtr {
       std::memory_order success = std::memory_order_seq_cst) {
     WriteBarrier(expected, desired);
     return success == std::memory_order_seq_cst
-               ? word_.CompareExchangeSeqCst(expected, desired)
-               : word_.CompareExchangeAcqRel(expected, desired);
+               ? word_->CompareExchangeSeqCst(expected, desired)
+               : word_->CompareExchangeAcqRel(expected, desired);
   }
   bool compare_exchange_strong(T*& expected, T* desired,
                                std::memory_order success,
@@ -100,7 +100,7 @@ class AtomicPtr {
   }
 
  private:
-  Atomic<T*> word_;
+  runtime::FieldWord<T> word_;
 };
 
 static_assert(sizeof(AtomicPtr<int>) == sizeof(int*));

@@ -28,8 +28,14 @@ void tricolor_record_store(const void* old_value, const void* new_value);
 /* Of the n words from `slots` on, which are about to be replaced by the n from
  * `values` on; null: by null pointers. The two may overlap. */
 void tricolor_record_stores(const void* slots, const void* values, size_t n);
-/* Around a barrier for several stores and those stores: no signal stops the
- * thread in between. They nest. */
+/* Arrays of n pointer fields, with the barrier: these words replace those,
+ * which may overlap; null pointers replace these. Each is stored atomically, in
+ * no promised order. No safepoint in between: do very large arrays in pieces.
+ */
+void tricolor_move_pointers(void** to, void* const* from, size_t n);
+void tricolor_clear_pointers(void** slots, size_t n);
+/* Around a barrier for several stores and those stores, for who makes them
+ * himself: no signal stops the thread in between. They nest. */
 void tricolor_begin_no_preempt(void);
 void tricolor_end_no_preempt(void);
 
@@ -52,8 +58,9 @@ static inline void tricolor_write_barrier(const void* old_value,
   if (tricolor_any_heap_marks()) tricolor_record_store(old_value, new_value);
 }
 
-/* Before an array copy, move or (values null) clear; both between
- * tricolor_begin_no_preempt and tricolor_end_no_preempt. */
+/* Before stores to an array that the caller makes himself (values null: that
+ * clear it); barrier and stores stand between tricolor_begin_no_preempt and
+ * tricolor_end_no_preempt. */
 static inline void tricolor_write_barriers(const void* slots,
                                            const void* values, size_t n) {
   if (tricolor_any_heap_marks()) tricolor_record_stores(slots, values, n);
@@ -63,6 +70,22 @@ static inline void tricolor_write_barriers(const void* slots,
 static inline void tricolor_store_pointer(void** slot, void* value) {
   tricolor_write_barrier(__atomic_load_n(slot, __ATOMIC_RELAXED), value);
   __atomic_store_n(slot, value, __ATOMIC_RELEASE);
+}
+
+/* Replaces a pointer, sequentially consistent. Returns what was there. */
+static inline void* tricolor_exchange_pointer(void** slot, void* value) {
+  tricolor_write_barrier(__atomic_load_n(slot, __ATOMIC_RELAXED), value);
+  return __atomic_exchange_n(slot, value, __ATOMIC_SEQ_CST);
+}
+
+/* Replaces *expected by desired, sequentially consistent. Not 0: done; 0:
+ * *expected is what is there instead. */
+static inline int tricolor_compare_exchange_pointer(void** slot,
+                                                    void** expected,
+                                                    void* desired) {
+  tricolor_write_barrier(*expected, desired);
+  return __atomic_compare_exchange_n(slot, expected, desired, /*weak=*/0,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 #endif

@@ -17,9 +17,14 @@ extern "C" {
 /* Whether the flag, read in C, says that a heap marks. */
 int client_any_heap_marks(void);
 void client_store(void** slot, void* value);
+void* client_exchange(void** slot, void* value);
+int client_compare_exchange(void** slot, void** expected, void* desired);
 /* Arrays of n pointers. */
-void client_copy(void** to, void* const* from, size_t n);
+void client_move(void** to, void* const* from, size_t n);
 void client_clear(void** slots, size_t n);
+/* The same two in loops of the client's own. */
+void client_copy_by_hand(void** to, void* const* from, size_t n);
+void client_clear_by_hand(void** slots, size_t n);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -86,6 +86,42 @@ Collector::Turn::Turn(Collector& collector) : collector_(collector) {
 }
 Collector::Turn::~Turn() { collector_.EndTurn(); }
 
+bool Collector::BeginVisit() {
+  MutexLock lock(mutex_);
+  while (turn_taken_ && !open_to_visits_) turn_ended_.Wait(mutex_);
+  if (turn_taken_) {
+    ++visits_;
+    return false;
+  }
+  turn_taken_ = true;
+  return true;
+}
+
+void Collector::EndVisit() {
+  MutexLock lock(mutex_);
+  if (--visits_ == 0) turn_ended_.SignalAll();
+}
+
+void Collector::OpenToVisits() {
+  MutexLock lock(mutex_);
+  open_to_visits_ = true;
+  // Also for those who wait for marking to begin.
+  turn_ended_.SignalAll();
+}
+
+void Collector::CloseToVisits() {
+  MutexLock lock(mutex_);
+  open_to_visits_ = false;
+  while (visits_ != 0) turn_ended_.Wait(mutex_);
+}
+
+Collector::Visit::Visit(Collector& collector) : collector_(collector) {
+  if (collector.BeginVisit()) turn_.emplace(collector, Turn::Taken());
+}
+Collector::Visit::~Visit() {
+  if (!turn_.has_value()) collector_.EndVisit();
+}
+
 void Collector::Collect() {
   ThreadNativeScope native;
   {
@@ -289,8 +325,7 @@ void Collector::StartToMark() {
   cycle_.record.first_stop = now - cycle_.stop_requested;
   cycle_.record.first_stopped = now - cycle_.stopped_at;
   CountCpu();
-  MutexLock lock(mutex_);
-  turn_ended_.SignalAll();  // for those who wait for marking to begin
+  OpenToVisits();
 }
 
 void Collector::CloseCycle() {
@@ -410,6 +445,7 @@ void Collector::MarkBesideProgram() {
     if (!parts_.marker.HasWork() && !ShadeBesideProgram()) break;
     parts_.marker.NextRound();
   }
+  CloseToVisits();
   CountCpu();
 }
 
@@ -443,7 +479,6 @@ void Collector::FinishMark() {
   if (options_.check_marks) CheckMarks();
   record.allocated = parts_.world.EndMarking();
   record.mark = parts_.marker.EndCycle();
-  record.mark.root_words += parts_.world.stack_words() + record.range_words;
   last_marked_ = record.mark.marked_bytes + record.allocated;
   parts_.pacer.AddWork(gc::ScanWork::kStacks,
                        parts_.world.stack_words() * sizeof(uint64_t));
@@ -473,24 +508,36 @@ void Collector::StartSweep() {
   parts_.heap.NextScavengeGeneration();
   // At its peak: before work buffers are given back.
   const mheap::HeapStats stats = parts_.heap.ReadStats();
-  const auto work_bufs = static_cast<uint64_t>(stats.manual_span_bytes);
   const ByteCount in_spans(static_cast<uint64_t>(stats.heap_span_bytes));
-  in_use_ = in_spans + ByteCount(work_bufs);
+  in_use_ =
+      in_spans + ByteCount(static_cast<uint64_t>(stats.manual_span_bytes));
   const uint64_t now = SteadyNanoseconds();
   const uint64_t idle = pace_.End(cycle_.cpu_ns, now);
-  cycle_.record.pace = parts_.pacer.EndCycle(
-      {.now = now,
-       .background_time = cycle_.cpu_ns - idle,
-       .assist_time = assists_.TakeTime(),
-       .idle_time = idle,
-       .marked = last_marked_,
-       .overhead = parts_.heap.metadata().bytes_from_os().value() + work_bufs,
-       .accounts = parts_.world.mutator_count()});
+  cycle_.record.pace =
+      parts_.pacer.EndCycle({.now = now,
+                             .background_time = cycle_.cpu_ns - idle,
+                             .assist_time = assists_.TakeTime(),
+                             .idle_time = idle,
+                             .marked = last_marked_,
+                             .overhead = Overhead(stats),
+                             .accounts = parts_.world.mutator_count()});
   cycle_.record.goal = parts_.pacer.goal();
   const uint64_t distance = SaturatingSub(parts_.pacer.trigger(), last_marked_);
   parts_.sweeper.SetPace(
       ByteCount(distance - std::min(distance / 16, kSweepMargin)),
       PagesIn(in_spans));
+}
+
+uint64_t Collector::Overhead(const mheap::HeapStats& stats) const {
+  const auto free = static_cast<uint64_t>(stats.free_bytes);
+  return gc::OverheadOf(
+      {.held = parts_.heap.metadata().bytes_from_os().value() +
+               static_cast<uint64_t>(stats.heap_span_bytes +
+                                     stats.manual_span_bytes) +
+               free,
+       .free_pages = free,
+       .objects = stats.object_bytes()},
+      parts_.pacer.memory_limit());
 }
 
 void Collector::SweepEverything() {

@@ -28,6 +28,7 @@
 #define TRICOLOR_RUNTIME_COLLECTOR_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/mutex.h"
@@ -103,14 +104,39 @@ class Collector final : private BackgroundSweeper::Listener {
 
   // While it lives no cycle runs. On a native thread.
   class Turn {
+    friend class Collector;
+    struct Taken {};
+
    public:
     explicit Turn(Collector& collector);
+    // By a Visit, which has taken it.
+    Turn(Collector& collector, Taken) : collector_(collector) {}
     ~Turn();
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
 
    private:
     Collector& collector_;
+  };
+
+  // While it lives no cycle begins or ends, and none does anything but mark
+  // beside the program: so it waits for the other parts of a cycle only, which
+  // do not take long. A cycle that marks does not end before it does. On a
+  // native thread.
+  class Visit {
+   public:
+    explicit Visit(Collector& collector);
+    ~Visit();
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+
+    // Null while a cycle marks. Then every span is swept, and no cache is
+    // stale.
+    const Turn* turn() const { return turn_.has_value() ? &*turn_ : nullptr; }
+
+   private:
+    Collector& collector_;
+    std::optional<Turn> turn_;
   };
 
   // ---- In a Turn.
@@ -153,6 +179,13 @@ class Collector final : private BackgroundSweeper::Listener {
   void BeginTurn();
   void EndTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   void EndTurnLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes the turn, or joins the cycle that has it and marks; whether it has
+  // the turn.
+  bool BeginVisit() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndVisit() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The cycle, which marks beside the program from here to there.
+  void OpenToVisits() ABSL_LOCKS_EXCLUDED(mutex_);
+  void CloseToVisits() ABSL_LOCKS_EXCLUDED(mutex_);
   // Does nothing but sweep when the OS refuses the memory that the cycle's own
   // sweep would need.
   void RunCycle(bool forced);
@@ -189,6 +222,8 @@ class Collector final : private BackgroundSweeper::Listener {
   void StartSweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
   // Counts this thread's CPU time since the last call as the cycle's.
   void CountCpu();
+  // What does not count as room for objects, under the memory limit.
+  uint64_t Overhead(const mheap::HeapStats& stats) const;
   // The collector's own thread.
   static void RunDriver(void* self);
   void DriverLoop();
@@ -240,6 +275,9 @@ class Collector final : private BackgroundSweeper::Listener {
   bool brief_ ABSL_GUARDED_BY(mutex_) = false;
   // The turn is the driver's, with a cycle that another thread has begun.
   bool handed_on_ ABSL_GUARDED_BY(mutex_) = false;
+  // Who has the turn marks, and lets others visit: so many do.
+  bool open_to_visits_ ABSL_GUARDED_BY(mutex_) = false;
+  int visits_ ABSL_GUARDED_BY(mutex_) = 0;
   // When the last cycle ended, or was given up.
   uint64_t last_cycle_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t full_started_ ABSL_GUARDED_BY(mutex_) = 0;  // forced cycles

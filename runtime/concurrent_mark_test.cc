@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -198,35 +197,6 @@ TEST_P(ConcurrentMarkTest, ThreadsComeAndGoWhileACycleMarks) {
   heap.CheckInvariants();
   heap.Collect();
   EXPECT_EQ(heap.ReadMemStats().heap_objects, 0U);
-}
-
-// A thread moves its only pointer from its stack to a registered range and
-// back, without a barrier: whichever of the two marking looks at, it has to
-// find it.
-TEST(RangeMarkTest, APointerThatGoesThroughARangeIsNotLost) {
-  Heap heap(CheckedOptions(/*conservative=*/true));
-  static Node* in_range = nullptr;
-  heap.AddRootRange(&in_range, sizeof in_range);
-  std::atomic<bool> done{false};
-  std::thread mover([&] {
-    Mutator mutator(heap);
-    Node* on_stack = MakeList(mutator, 50);
-    while (!done.load(std::memory_order_relaxed)) {
-      StoreWordRelaxed(&in_range, std::exchange(on_stack, nullptr));
-      asm volatile("" : "+r"(on_stack)::"memory");
-      mutator.Safepoint();
-      on_stack = LoadWordRelaxed(&in_range);
-      StoreWordRelaxed(&in_range, static_cast<Node*>(nullptr));
-      mutator.Safepoint();
-      mutator.New<Leaf>();
-      ASSERT_TRUE(ListIsIntact(on_stack, 50));
-    }
-    EXPECT_TRUE(ListIsIntact(on_stack, 50));
-  });
-  for (int i = 0; i < 200; ++i) heap.Collect();
-  done = true;
-  mover.join();
-  heap.RemoveRootRange(&in_range);
 }
 
 }  // namespace

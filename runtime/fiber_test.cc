@@ -24,6 +24,7 @@
 #include "gtest/gtest.h"
 #include "tricolor/runtime/heap.h"
 #include "tricolor/runtime/heap_core.h"
+#include "tricolor/runtime/marking_testing.h"
 #include "tricolor/runtime/runtime_testing.h"
 #include "tricolor/runtime/world.h"
 
@@ -376,60 +377,6 @@ TEST(FiberTest, ASignalStopsAThreadOnAFiber) {
   done = true;
   busy.join();
 }
-
-// Stops the collector in its first handshake: when it has scanned the stack of
-// a thread in native code, before it scans those that are suspended.
-class PausedHandshake final : public StackScanHook {
- public:
-  explicit PausedHandshake(Heap& heap)
-      : heap_(heap), native_([this] { StayNative(); }) {
-    while (!attached_) std::this_thread::yield();
-    heap.core().world().set_scan_hook(this);
-  }
-  ~PausedHandshake() {
-    heap_.core().world().set_scan_hook(&heap_.core().root_set());
-    done_ = true;
-    native_.join();
-  }
-
-  void StackScanned() override {
-    heap_.core().root_set().StackScanned();
-    if (std::this_thread::get_id() != collector_.get_id()) return;
-    paused_ = true;
-    while (!open_) std::this_thread::yield();
-  }
-
-  void Collect() {
-    collector_ = std::thread([this] {
-      while (!started_) std::this_thread::yield();
-      heap_.Collect();
-    });
-    started_ = true;
-  }
-  bool paused() const { return paused_; }
-  void Finish(Mutator& mutator) {
-    open_ = true;
-    Mutator::NativeScope native(mutator);
-    collector_.join();
-  }
-
- private:
-  void StayNative() {
-    Mutator mutator(heap_);
-    Mutator::NativeScope native(mutator);
-    attached_ = true;
-    while (!done_) std::this_thread::yield();
-  }
-
-  Heap& heap_;
-  std::thread collector_;
-  std::atomic<bool> attached_{false};
-  std::atomic<bool> started_{false};
-  std::atomic<bool> paused_{false};
-  std::atomic<bool> open_{false};
-  std::atomic<bool> done_{false};
-  std::thread native_;
-};
 
 // Signals would have the thread scanned where the tests do not want it.
 HeapOptions HandshakeOptions() {

@@ -13,7 +13,6 @@
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/heap_registry.h"
 #include "tricolor/runtime/no_preempt.h"
-#include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor::runtime {
 namespace {
@@ -51,8 +50,8 @@ bool SetFinalizerCall(const void* object, size_t object_size,
     CheckNotTiny(span, object, object_size);
     set = core.cleanups().SetFinalizer(span, object, call);
     // A cycle that marks now may have passed by the span: it keeps the object,
-    // and so what that points to. (Without a mutator, no cycle marks now.)
-    WriteBarrier(object, nullptr);
+    // and so what that points to.
+    core.roots().Shade(object);
   });
   return set;  // if not, `call` is destroyed now: see WithSweptSpan
 }

@@ -67,7 +67,7 @@ class Heap {
   // Negative: only returns the present limit.
   int64_t SetMemoryLimit(int64_t bytes);
 
-  // Stops the world for a moment.
+  // Stops the world for a moment; does not wait for a cycle to mark.
   MemStats ReadMemStats();
 
   // Every aligned word of [begin, begin + bytes) that points into an object
@@ -79,7 +79,7 @@ class Heap {
   // Has a sample of all objects allocated from now on reported, for a heap
   // profile; null: no more. HeapOptions::profile_rate_bytes says how many.
   // Returns the sampler before, which is not called any more. Stops the world
-  // for a moment.
+  // for a moment; does not wait for a cycle to mark.
   AllocationSampler* SetAllocationSampler(AllocationSampler* sampler);
 
   // Calls the cleanups and finalizers that wait, on this thread (attached
@@ -93,6 +93,7 @@ class Heap {
   static Heap* Of(const void* p);
 
   // Stops the world, and checks every floor; fatal when something is broken.
+  // Waits for the end of a cycle.
   void CheckInvariants();
 
   runtime::HeapCore& core() { return *core_; }

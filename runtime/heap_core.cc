@@ -171,6 +171,17 @@ void HeapCore::Shutdown() {
 }
 
 template <typename Action>
+void HeapCore::Stopped(Action action) {
+  ThreadNativeScope native;
+  Collector::Visit visit(collector_);
+  if (visit.turn() != nullptr) collector_.PauseBackground(*visit.turn());
+  world_.Stop();
+  action();
+  world_.Start();
+  if (visit.turn() != nullptr) collector_.ResumeBackground(*visit.turn());
+}
+
+template <typename Action>
 void HeapCore::Quiesced(Action action) {
   ThreadNativeScope native;
   Collector::Turn turn(collector_);
@@ -197,7 +208,7 @@ bool HeapCore::PrepareForCall(const void* object, bool finalizer,
 MemStats HeapCore::ReadMemStats() {
   MemStats stats;
   mheap::HeapStats from;
-  Quiesced([&] {
+  Stopped([&] {
     world_.stopped().Assert();
     collector_.ReadStats(&stats);
     world_.ForEachProcessor([](Processor& p) { p.PublishStats(); });
@@ -227,7 +238,7 @@ MemStats HeapCore::ReadMemStats() {
 void HeapCore::FreeOsMemory() {
   collector_.Collect();
   // Pages in caches are in use to the page allocator.
-  Quiesced([this] {
+  Stopped([this] {
     world_.stopped().Assert();
     world_.ForEachProcessor(
         [this](Processor& p) { mheap_->FlushPageCache(p.pages()); });
@@ -248,7 +259,7 @@ void HeapCore::CheckInvariants() {
 
 AllocationSampler* HeapCore::SetAllocationSampler(AllocationSampler* sampler) {
   AllocationSampler* before = nullptr;
-  Quiesced([&] {
+  Stopped([&] {
     world_.stopped().Assert();
     before = world_.SetSampling(
         {.sampler = sampler, .rate = options_.profile_rate_bytes});

@@ -91,7 +91,12 @@ class HeapCore {
  private:
   HeapCore(const HeapOptions& options, std::unique_ptr<mheap::MHeap> mheap);
 
-  // Calls action() with every thread stopped that could use the heap.
+  // Calls action() with the world stopped. Markers of a cycle may be at work;
+  // the background threads are not unless one marks.
+  template <typename Action>
+  void Stopped(Action action);
+  // Calls action() with every thread stopped that could use the heap. Waits for
+  // the end of a cycle.
   template <typename Action>
   void Quiesced(Action action);
   mheap::MSpan& SpanOfObject(const void* p);
@@ -133,8 +138,8 @@ bool HeapCore::WithSweptSpan(const void* p, Use use) {
   if (own == nullptr || own->state.LoadRelaxed() != MutatorState::kManaged) {
     // Nothing else keeps the next sweep from beginning.
     ThreadNativeScope native;
-    Collector::Turn turn(collector_);
-    collector_.FinishSweep(turn);
+    Collector::Visit visit(collector_);
+    if (visit.turn() != nullptr) collector_.FinishSweep(*visit.turn());
     use(SpanOfObject(p));
     return true;
   }
@@ -152,8 +157,8 @@ bool HeapCore::WithSweptSpan(const void* p, Use use) {
     const HeldWhileWaiting held(roots_, p);
     if (!held.ok()) return false;
     ThreadNativeScope native;
-    Collector::Turn turn(collector_);
-    collector_.FlushCaches(turn);
+    Collector::Visit visit(collector_);
+    if (visit.turn() != nullptr) collector_.FlushCaches(*visit.turn());
   }
 }
 

@@ -18,11 +18,16 @@
 #include <sched.h>
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <thread>
 
+#include "absl/base/attributes.h"
 #include "tricolor/base/atomic.h"
 #include "tricolor/mheap/type_info.h"
+#include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/runtime_testing.h"
+#include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
 
@@ -121,6 +126,95 @@ class PausedMarking {
  private:
   Mutator* const mutator_;
   std::thread collector_;
+};
+
+// Objects that the test's own stack knows nothing of: made on a thread that is
+// gone, and their addresses kept complemented.
+class HiddenNode {
+ public:
+  void Set(Node* node) { word_ = ~reinterpret_cast<uintptr_t>(node); }
+  ABSL_ATTRIBUTE_NOINLINE Node* Get() const {
+    return reinterpret_cast<Node*>(~word_);
+  }
+
+ private:
+  uintptr_t word_ = 0;
+};
+
+// A heap whose collections can be paused.
+class PausedHeap {
+ public:
+  explicit PausedHeap(bool conservative_stacks)
+      : heap_(PausableOptions(conservative_stacks)) {
+    OnOtherThread([this] {
+      Mutator mutator(heap_);
+      holder_ = mutator.New<Holder>();
+      holder_->gate = mutator.New<Gate>();
+    });
+  }
+
+  Heap& heap() { return heap_; }
+  Fields& behind() { return holder_->fields; }       // the marker, when paused
+  Fields& ahead() { return holder_->gate->fields; }  // of it
+
+ private:
+  Heap heap_;
+  Root<Holder> holder_;
+};
+
+// Stops the collector in its first handshake: when it has scanned the stack of
+// a thread in native code, before those of mutators that came earlier, and
+// those that are suspended.
+class PausedHandshake final : public StackScanHook {
+ public:
+  explicit PausedHandshake(Heap& heap)
+      : heap_(heap), native_([this] { StayNative(); }) {
+    while (!attached_) std::this_thread::yield();
+    heap.core().world().set_scan_hook(this);
+  }
+  ~PausedHandshake() {
+    heap_.core().world().set_scan_hook(&heap_.core().root_set());
+    done_ = true;
+    native_.join();
+  }
+
+  void StackScanned() override {
+    heap_.core().root_set().StackScanned();
+    if (std::this_thread::get_id() != collector_.get_id()) return;
+    paused_ = true;
+    while (!open_) std::this_thread::yield();
+  }
+
+  void Collect() {
+    collector_ = std::thread([this] {
+      while (!started_) std::this_thread::yield();
+      heap_.Collect();
+    });
+    started_ = true;
+  }
+  bool paused() const { return paused_; }
+  void Finish(Mutator& mutator) {
+    open_ = true;
+    Mutator::NativeScope native(mutator);
+    collector_.join();
+  }
+
+ private:
+  void StayNative() {
+    Mutator mutator(heap_);
+    Mutator::NativeScope native(mutator);
+    attached_ = true;
+    while (!done_) std::this_thread::yield();
+  }
+
+  Heap& heap_;
+  std::thread collector_;
+  std::atomic<bool> attached_{false};
+  std::atomic<bool> started_{false};
+  std::atomic<bool> paused_{false};
+  std::atomic<bool> open_{false};
+  std::atomic<bool> done_{false};
+  std::thread native_;
 };
 
 }  // namespace tricolor::runtime

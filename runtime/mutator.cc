@@ -94,19 +94,17 @@ namespace {
 // memory for the Root, who wants the safepoint waits for the next one.
 class LargeSafepoint final : public mcache::SliceHook {
  public:
-  LargeSafepoint(MutatorContext& context, runtime::RootTable& roots)
-      : context_(context), roots_(roots) {}
+  explicit LargeSafepoint(runtime::RootTable& roots) : roots_(roots) {}
 
   void BetweenSlices(void* object) override {
-    if (ABSL_PREDICT_TRUE(context_.poll.LoadRelaxed() == 0)) return;
+    if (ABSL_PREDICT_TRUE(!runtime::ThreadIsPolled())) return;
     runtime::RootSlot* root = runtime::TryNewRootIn(roots_, object);
     if (root == nullptr) return;
-    context_.world->Poll(context_);
+    runtime::World::PollThread();
     runtime::FreeRoot(root);
   }
 
  private:
-  MutatorContext& context_;
   runtime::RootTable& roots_;
 };
 
@@ -120,7 +118,7 @@ void* Mutator::Allocate(const TypeInfo& type, size_t n) {
     PrepareToAllocate();
   }
   mcache::MCache& cache = context_.processor->cache();
-  LargeSafepoint hook(context_, root_table_);
+  LargeSafepoint hook(root_table_);
   void* object = cache.Allocate(type, n, &hook);
   if (ABSL_PREDICT_TRUE(object != nullptr)) return object;
   if (!mheap::LayoutFor(type, n == 0 ? 1 : n).ok) return nullptr;

@@ -19,7 +19,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -57,7 +56,11 @@ class Mutator {
     CheckObjectType<T>();
     void* memory = AllocateOne<T>();
     if (ABSL_PREDICT_FALSE(memory == nullptr)) return nullptr;
-    return ::new (memory) T(std::forward<Args>(args)...);
+    if constexpr (sizeof...(Args) == 0) {
+      return ConstructInZeros<T>(memory);
+    } else {
+      return ::new (memory) T(std::forward<Args>(args)...);
+    }
   }
 
   // `n` value-initialized Ts, one after the other; a pointer to any of them,
@@ -70,7 +73,9 @@ class Mutator {
     // Zeroed memory is null pointers and zeros already.
     if constexpr (!std::is_arithmetic_v<T> && !std::is_enum_v<T> &&
                   !internal::IsPointerField<T>::value) {
-      if (array != nullptr) std::uninitialized_value_construct_n(array, n);
+      for (size_t i = 0; array != nullptr && i < n; ++i) {
+        ConstructInZeros<T>(array + i);
+      }
     }
     return array;
   }
@@ -108,6 +113,21 @@ class Mutator {
     static_assert(std::is_trivially_destructible_v<T>,
                   "the collector runs no destructors: attach what is to happen "
                   "after an object's death with tricolor::AddCleanup");
+  }
+
+  // A value-initialized T. T() may write zeros over the whole object first, and
+  // plainly, beside a marker that has found it; the memory has them already.
+  template <typename T>
+  ABSL_ATTRIBUTE_ALWAYS_INLINE static T* ConstructInZeros(void* memory) {
+    if constexpr (!TypeInfoOf<T>().has_pointers()) {
+      return ::new (memory) T();
+    } else {
+      T* object = ::new (memory) T;
+      // To the compiler, what no constructor has stored is indeterminate: from
+      // here on it is whatever this may have stored.
+      asm("" : "+r"(object), "+m"(*object));
+      return object;
+    }
   }
 
   template <typename T>

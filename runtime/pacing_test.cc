@@ -13,6 +13,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tricolor/base/atomic.h"
+#include "tricolor/runtime/assists.h"
 #include "tricolor/runtime/gc_log.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/marking_testing.h"
@@ -117,6 +119,70 @@ TEST_F(PacingTest, ThreadsInDebtMark) {
   }
   allocating.reset();
   holder_ = nullptr;
+}
+
+// In a list: when a thread in debt comes to the first of them, it waits there
+// until another heap, to which it is attached, asks for something.
+struct Watched {
+  void Trace(PointerVisitor& visitor) const {
+    if (debtor.load() == std::this_thread::get_id()) {
+      reached = true;
+      while (polled->LoadRelaxed() == 0) std::this_thread::yield();
+      ++traced;
+    }
+    visitor.Visit(next.get());
+  }
+
+  static inline std::atomic<std::thread::id> debtor;
+  static inline const Atomic<uint32_t>* polled = nullptr;
+  static inline std::atomic<bool> reached{false};
+  static inline std::atomic<uint64_t> traced{0};
+
+  Ptr<Watched> next;
+  uint64_t rest[3] = {};
+};
+
+// No signal helps: the heap's own code runs.
+TEST_F(PacingTest, AnAssistEndsWhenAnotherHeapIsToStop) {
+  HeapOptions options = QuietOptions();
+  options.preempt_signal = 0;
+  Heap other(options);
+  std::atomic<bool> done{false};
+  Mutator mutator(heap_);
+  MakeGraph(mutator, 1000);
+  {
+    Root<Watched> list(mutator, nullptr);
+    for (int i = 0; i < 20000; ++i) {
+      auto* first = mutator.New<Watched>();
+      first->next = list.get();
+      list = first;
+    }
+    StorePointer(holder_->gate->fields.raw,
+                 reinterpret_cast<Node*>(list.get()));
+  }
+  PausedMarking paused(heap_, &mutator);
+  StorePointer<Node>(holder_->gate->fields.raw, nullptr);
+  mutator.context().processor->grey().Publish();
+  std::thread debtor([&] {
+    Mutator elsewhere(other);
+    Mutator own(heap_);
+    Watched::polled = &elsewhere.context().poll;
+    Watched::debtor = std::this_thread::get_id();
+    while (!done) {
+      own.New<Leaf>();
+      elsewhere.Safepoint();
+    }
+  });
+  Mutator::NativeScope native(mutator);
+  while (!Watched::reached) std::this_thread::yield();
+  other.core().world().Stop();
+  EXPECT_LE(Watched::traced, 2 * Assists::kSlice / sizeof(Watched));
+  other.core().world().Start();
+  // Nobody waits in Trace any more.
+  Watched::debtor = std::thread::id();
+  done = true;
+  GateKeeper::Open();
+  debtor.join();
 }
 
 TEST(SilenceTest, ACycleComesAfterALongSilence) {

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Ptr<T>: a pointer field inside a heap object. It is one word, starts out null
-// and needs no destructor. Every store passes the write barrier. Stores are
-// releases, for the collector, which reads the field meanwhile and must find
-// what it points to initialized; reads are relaxed, so that the program's own
-// threads are ordered by other means.
+// and needs no destructor. Every store passes the write barrier. Stores, that
+// of the constructor too, are releases, for the collector, which reads the
+// field meanwhile and must find what it points to initialized; reads are
+// relaxed, so that the program's own threads are ordered by other means.
 //
 // A Ptr only keeps its target alive while it lies in a heap object whose type
 // names it in TRICOLOR_TRACE; on the stack a plain T* does, elsewhere Root<T>.
@@ -20,7 +20,7 @@
 #include <cstddef>
 #include <type_traits>
 
-#include "tricolor/base/atomic.h"
+#include "tricolor/runtime/field_word.h"
 #include "tricolor/runtime/write_barrier.h"
 
 namespace tricolor {
@@ -35,7 +35,8 @@ class Ptr {
 
   constexpr Ptr() = default;
   constexpr Ptr(std::nullptr_t) {}  // NOLINT(google-explicit-constructor)
-  constexpr Ptr(T* p) : word_(p) {  // NOLINT(google-explicit-constructor)
+  constexpr Ptr(T* p)               // NOLINT(google-explicit-constructor)
+      : word_(p) {
     if (!std::is_constant_evaluated()) WriteBarrier(nullptr, p);
   }
   Ptr(const Ptr& other) : Ptr(other.get()) {}
@@ -47,7 +48,7 @@ class Ptr {
   // Also of nullptr and {}.
   Ptr& operator=(T* p) {
     WriteBarrier(get(), p);
-    word_.StoreRelease(p);
+    word_->StoreRelease(p);
     return *this;
   }
   Ptr& operator=(const Ptr& other) { return *this = other.get(); }
@@ -56,7 +57,7 @@ class Ptr {
     return *this = static_cast<T*>(other.get());
   }
 
-  T* get() const { return word_.LoadRelaxed(); }
+  T* get() const { return word_->LoadRelaxed(); }
   operator T*() const { return get(); }  // NOLINT(google-explicit-constructor)
   T* operator->() const { return get(); }
   std::add_lvalue_reference_t<T> operator*() const
@@ -67,7 +68,7 @@ class Ptr {
  private:
   friend struct internal::PtrArrayAccess;
 
-  Atomic<T*> word_;
+  runtime::FieldWord<T> word_;
 };
 
 static_assert(sizeof(Ptr<int>) == sizeof(int*));

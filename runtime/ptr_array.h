@@ -29,11 +29,11 @@ struct PtrArrayAccess {
   // Relaxed: no marker runs, and the stop that begins marking comes later.
   template <typename T>
   static void StoreUnmarked(Ptr<T>& element, T* p) {
-    element.word_.StoreRelaxed(p);
+    element.word_->StoreRelaxed(p);
   }
   template <typename T>
   static void StoreMarking(Ptr<T>& element, T* p) {
-    element.word_.StoreRelease(p);
+    element.word_->StoreRelease(p);
   }
 
   template <typename T>

@@ -124,6 +124,15 @@ void RootTable::Set(RootSlot* slot, const void* p) {
   slot->StoreRelease(WordOf(p));
 }
 
+void RootTable::Shade(const void* p) {
+  if (MutatorContext* own = Managed()) {
+    if (own->marking) own->Shade(p, nullptr);
+    return;
+  }
+  MutexLock lock(mutex_);
+  if (marking_) grey_.Add(WordOf(p));
+}
+
 void RootTable::Free(RootSlot* slot) {
   if (MutatorContext* own = Managed()) {
     Record(*own, *slot, nullptr);

@@ -75,6 +75,10 @@ class RootTable {
   void Free(RootSlot* slot);
   bool Contains(const void* p) const { return heap_.Contains(Addr(p)); }
 
+  // A cycle that marks now keeps the object that `p` points into. By any
+  // thread.
+  void Shade(const void* p);
+
   // Takes all of a detaching mutator's slots.
   void Absorb(RootSlotCache& cache);
 

@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -224,6 +225,85 @@ void BM_StopLatency(benchmark::State& state) {
   for (std::thread& thread : threads) thread.join();
 }
 BENCHMARK(BM_StopLatency)->Arg(0)->Arg(1)->Arg(4)->UseRealTime();
+
+// A flush that the collector makes for so many threads in native code, as a
+// handshake does; an item is a thread.
+void BM_HandshakeNative(benchmark::State& state) {
+  Heap heap(Options());
+  World& world = heap.core().world();
+  std::atomic<int64_t> native{0};
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (int64_t i = 0; i < state.range(0); ++i) {
+    threads.emplace_back([&] {
+      Mutator mutator(heap);
+      Mutator::NativeScope scope(mutator);
+      ++native;
+      done.wait(false);
+    });
+  }
+  while (native != state.range(0)) std::this_thread::yield();
+  for (auto _ : state) {
+    world.Stop();
+    world.RequestFlush();
+    world.Start();
+    const auto start = std::chrono::steady_clock::now();
+    world.FinishFlush();
+    state.SetIterationTime(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+            .count());
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+  done = true;
+  done.notify_all();
+  for (std::thread& thread : threads) thread.join();
+}
+BENCHMARK(BM_HandshakeNative)->Arg(10)->Arg(100)->Arg(1000)->UseManualTime();
+
+// The value that so much of the distribution lies below; sorts.
+double Quantile(std::vector<double>& values, double part) {
+  std::sort(values.begin(), values.end());
+  const auto last = static_cast<double>(values.size() - 1);
+  return values[static_cast<size_t>(part * last)];
+}
+
+// From the request to stop until the world is stopped, with so many threads
+// that neither allocate nor poll: a signal stops them. Microseconds.
+void BM_PreemptLatency(benchmark::State& state) {
+  Heap heap(Options());
+  World& world = heap.core().world();
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (int64_t i = 0; i < state.range(0); ++i) {
+    threads.emplace_back([&] {
+      Mutator mutator(heap);
+      while (!done.load(std::memory_order_relaxed)) {
+      }
+    });
+  }
+  while (world.mutator_count() != threads.size()) std::this_thread::yield();
+  std::vector<double> delays;
+  for (auto _ : state) {
+    const auto start = std::chrono::steady_clock::now();
+    world.Stop();
+    const std::chrono::duration<double, std::micro> delay =
+        std::chrono::steady_clock::now() - start;
+    world.Start();
+    delays.push_back(delay.count());
+    state.SetIterationTime(delay.count() / 1e6);
+  }
+  state.counters["median_us"] = Quantile(delays, 0.5);
+  state.counters["p99_us"] = Quantile(delays, 0.99);
+  state.counters["max_us"] = Quantile(delays, 1);
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+}
+BENCHMARK(BM_PreemptLatency)
+    ->Arg(1)
+    ->Arg(2)
+    ->Arg(4)
+    ->UseManualTime()
+    ->Iterations(1000);
 
 }  // namespace
 }  // namespace tricolor::runtime

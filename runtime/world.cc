@@ -50,6 +50,14 @@ MutatorContext* MutatorOfThread(const World& world) {
   return m;
 }
 
+bool ThreadIsPolled() {
+  for (const MutatorContext* m = mutators_of_thread; m != nullptr;
+       m = m->next_of_thread) {
+    if (m->poll.LoadRelaxed() != 0 && m->native_scopes == 0) return true;
+  }
+  return false;
+}
+
 World::World(const ProcessorParts& parts, bool scan_stacks, int preempt_signal,
              int processors)
     : scan_stacks_(scan_stacks),
@@ -146,6 +154,13 @@ void World::Poll(MutatorContext& context) {
   }
 }
 
+void World::PollThread() {
+  for (MutatorContext* m = MutatorsOfThread(); m != nullptr;
+       m = m->next_of_thread) {
+    if (m->native_scopes == 0) m->world->Poll(*m);
+  }
+}
+
 void World::FlushOwn(MutatorContext& context) {
   context.processor->cache().PrepareForSweep();
   if ((context.poll.LoadRelaxed() & kPollFlush) != 0) {
@@ -239,6 +254,18 @@ bool World::Claim(MutatorContext& context) {
   return context.state.CompareExchangeSeqCst(expected, MutatorState::kClaimed);
 }
 
+void World::TakeCharge() {
+  TRICOLOR_CHECK(in_charge_ != ThreadToken(),
+                 "the world is stopped while it is stopped");
+  while (in_charge_ != nullptr) charge_ended_.Wait(mutex_);
+  in_charge_ = ThreadToken();
+}
+
+void World::EndCharge() {
+  in_charge_ = nullptr;
+  charge_ended_.Signal();
+}
+
 // Release, pairs with SpinUntilStopped: nothing but a count that needs no lock.
 void World::NoteStopped() {
   const size_t left = running_.LoadRelaxed() - 1;
@@ -268,7 +295,7 @@ void World::Stop() {
 
 void World::RequestStop() {
   MutexLock lock(mutex_);
-  TRICOLOR_CHECK(!stopping_, "the world is stopped while it is stopped");
+  TakeCharge();
   stopping_ = true;
   size_t running = 0;
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
@@ -289,6 +316,7 @@ void World::Start() {
     Unclaim(*m);
   }
   mutators_wake_.SignalAll();
+  EndCharge();
 }
 
 void World::RequestFlush() {
@@ -298,60 +326,50 @@ void World::RequestFlush() {
   }
 }
 
-MutatorContext* World::TryClaimToServe(uint32_t bit, bool* managed) {
-  *managed = false;
-  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
-    if ((m->poll.LoadSeqCst() & bit) == 0) continue;
-    if (Claim(*m)) return m;
-    *managed = true;
-  }
-  return nullptr;
-}
-
-MutatorContext* World::ClaimToServe(uint32_t bit) {
+template <typename Serve>
+void World::ServeAll(uint32_t bit, bool wait, Serve serve) {
   MutexLock lock(mutex_);
   Preemption preemption;
   awaiting_answers_.StoreSeqCst(true);
-  bool managed = false;
-  MutatorContext* claimed = TryClaimToServe(bit, &managed);
-  while (claimed == nullptr && managed) {
+  for (;;) {
+    bool waiting = false;
+    for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+      if ((m->poll.LoadSeqCst() & bit) == 0) continue;
+      if (!Claim(*m)) {
+        waiting = wait;
+        continue;
+      }
+      // While it is claimed it stays where it is on the list.
+      mutex_.Unlock();
+      serve(*m);
+      mutex_.Lock();
+      m->poll.FetchAndRelease(~bit);
+      m->signaled.StoreRelease(0);
+      Unclaim(*m);
+      mutators_wake_.SignalAll();
+    }
+    if (!waiting) break;
     AwaitOrPreempt(bit, preemption);
-    claimed = TryClaimToServe(bit, &managed);
   }
   awaiting_answers_.StoreSeqCst(false);
-  if (claimed == nullptr) WithdrawSignals();
-  return claimed;
+  WithdrawSignals();
 }
 
-void World::EndServing(MutatorContext& context, uint32_t bit) {
-  context.poll.FetchAndRelease(~bit);
-  MutexLock lock(mutex_);
-  context.signaled.StoreRelease(0);
-  Unclaim(context);
-  mutators_wake_.SignalAll();
-}
+void World::FinishFlush() { FlushAll(/*wait=*/true); }
 
-void World::FlushClaimed(MutatorContext& context) {
-  if (context.interrupted) context.processor->cache().TakeSlotsInFlight();
-  context.processor->FlushForOwner();
-  EndServing(context, kPollFlush);
-}
+void World::FlushNative() { FlushAll(/*wait=*/false); }
 
-void World::FinishFlush() {
-  while (MutatorContext* m = ClaimToServe(kPollFlush)) FlushClaimed(*m);
-}
-
-void World::FlushNative() {
-  for (;;) {
-    MutatorContext* m = nullptr;
-    {
-      MutexLock lock(mutex_);
-      bool managed = false;
-      m = TryClaimToServe(kPollFlush, &managed);
-    }
-    if (m == nullptr) return;
-    FlushClaimed(*m);
+void World::FlushAll(bool wait) {
+  {
+    MutexLock lock(mutex_);
+    TakeCharge();
   }
+  ServeAll(kPollFlush, wait, [](MutatorContext& m) {
+    if (m.interrupted) m.processor->cache().TakeSlotsInFlight();
+    m.processor->FlushForOwner();
+  });
+  MutexLock lock(mutex_);
+  EndCharge();
 }
 
 AllocationSampler* World::SetSampling(const mcache::Sampling& sampling) {
@@ -392,15 +410,16 @@ void World::FinishShadeOwn(MutatorContext& context) {
 void World::ShadeAll() {
   {
     MutexLock lock(mutex_);
+    TakeCharge();
     for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
       SetPollBit(*m, kPollShade);
     }
   }
-  while (MutatorContext* m = ClaimToServe(kPollShade)) {
-    ShadeMutator(*m);
-    EndServing(*m, kPollShade);
-  }
+  ServeAll(kPollShade, /*wait=*/true,
+           [this](MutatorContext& m) { ShadeMutator(m); });
   ShadeSuspended();
+  MutexLock lock(mutex_);
+  EndCharge();
 }
 
 void World::BeginMarking() {

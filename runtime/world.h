@@ -115,6 +115,9 @@ extern "C" void tricolor_switch_stack(StackSnapshot* snapshot,
 const void* ThreadToken();
 // The attached mutators of the calling thread, linked by next_of_thread.
 MutatorContext* MutatorsOfThread();
+// Whether one of them, managed, is asked for something. For the heap's own code
+// where it runs for long: the thread's other heaps must not wait for that.
+bool ThreadIsPolled();
 // That of the calling thread for `world`, or null.
 MutatorContext* MutatorOfThread(const World& world);
 
@@ -166,6 +169,8 @@ class World {
   void Detach(MutatorContext& context);
   // Of a managed mutator whose poll word is not 0: flushes its cache, parks.
   void Poll(MutatorContext& context);
+  // That, of each mutator of the calling thread that is managed.
+  static void PollThread();
   // Flushes the cache if a sweep has begun since it was last flushed. Managed.
   void FlushOwn(MutatorContext& context);
   // kManaged -> kNative, when the registers are in the snapshot.
@@ -190,7 +195,9 @@ class World {
   // until all are served. Async-signal-safe.
   static void ParkInterrupted(const Interruption& interruption);
 
-  // ---- The collector: one thread at a time, no mutator of which is managed.
+  // ---- The collector, and others that stop the world for a moment: threads no
+  // mutator of which is managed. Each waits until no other one has the world
+  // stopped, or is in a handshake or a flush.
   void Stop() ABSL_EXCLUSIVE_LOCK_FUNCTION(stopped_);
   void Start() ABSL_UNLOCK_FUNCTION(stopped_);
   // Returns when every mutator that kPollFlush is set for has been flushed, by
@@ -266,15 +273,17 @@ class World {
   void AwaitUnclaimed(MutatorContext& context);
   // Clears a poll bit whose request has been met.
   void Answer(MutatorContext& context, uint32_t bit);
-  // A native mutator that has the bit, claimed; waits while only managed ones
-  // have it; null when none has.
-  MutatorContext* ClaimToServe(uint32_t bit);
-  // The same, without waiting.
-  MutatorContext* TryClaimToServe(uint32_t bit, bool* managed)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void FlushClaimed(MutatorContext& context);
-  // Answers for a mutator that ClaimToServe has returned.
-  void EndServing(MutatorContext& context, uint32_t bit);
+  // Waits until nobody else is in charge: stops, flushes, or is in a handshake.
+  void TakeCharge() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndCharge() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns when no mutator has the bit any more. Calls serve(mutator) for
+  // native ones, which are claimed meanwhile, without the mutex; waits for
+  // managed ones, unless it is not to wait. Each mutator is looked at once, and
+  // once again each time that a managed one has answered. In charge.
+  template <typename Serve>
+  void ServeAll(uint32_t bit, bool wait, Serve serve)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void FlushAll(bool wait) ABSL_LOCKS_EXCLUDED(mutex_);
   // By its own thread, or by who claimed it. Words of its stack.
   size_t ShadeMutator(MutatorContext& context);
   // Suspended stacks that have not been scanned in this cycle.
@@ -330,6 +339,9 @@ class World {
   // A collector looks for poll bits to be cleared, or is about to wait for it.
   // Written under the mutex.
   Atomic<bool> awaiting_answers_;
+  // ThreadToken() of who is in charge; null: nobody is.
+  const void* in_charge_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  CondVar charge_ended_;
   // Set from the request to stop until the start.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   // A cycle marks.

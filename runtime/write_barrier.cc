@@ -9,6 +9,8 @@
 
 #include "tricolor/runtime/barrier_c.h"
 #include "tricolor/runtime/no_preempt.h"
+#include "tricolor/runtime/ptr.h"
+#include "tricolor/runtime/ptr_array.h"
 #include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
@@ -57,6 +59,16 @@ void tricolor_record_store(const void* old_value, const void* new_value) {
 
 void tricolor_record_stores(const void* slots, const void* values, size_t n) {
   tricolor::runtime::RecordStores(slots, values, n);
+}
+
+void tricolor_move_pointers(void** to, void* const* from, size_t n) {
+  static_assert(sizeof(tricolor::Ptr<void>) == sizeof(void*));
+  tricolor::MovePtrs(reinterpret_cast<tricolor::Ptr<void>*>(to),
+                     reinterpret_cast<const tricolor::Ptr<void>*>(from), n);
+}
+
+void tricolor_clear_pointers(void** slots, size_t n) {
+  tricolor::ClearPtrs(reinterpret_cast<tricolor::Ptr<void>*>(slots), n);
 }
 
 void tricolor_begin_no_preempt(void) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/base/attributes.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tricolor/base/atomic.h"
 #include "tricolor/runtime/barrier_c_client.h"
@@ -29,6 +30,9 @@ struct Way {
   void (*move)(Fields& from, Fields& to);
   Node* (*get)(const Fields& fields);
 };
+
+// As C sees it.
+void** Word(Fields& fields) { return reinterpret_cast<void**>(&fields.raw); }
 
 constexpr Way kWays[] = {
     {"Ptr", [](Fields& f, Node* n) { f.ptr = n; },
@@ -92,59 +96,50 @@ constexpr Way kWays[] = {
        std::fill(from.array, from.array + Fields::kLength, nullptr);
      },
      [](const Fields& f) { return f.array[1].get(); }},
-    {"StoreInC",
+    {"StoreInC", [](Fields& f, Node* n) { client_store(Word(f), n); },
+     [](Fields& from, Fields& to) {
+       client_store(Word(to), from.raw);
+       client_store(Word(from), nullptr);
+     },
+     [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
+    {"ExchangeInC", [](Fields& f, Node* n) { client_exchange(Word(f), n); },
+     [](Fields& from, Fields& to) {
+       client_exchange(Word(to), client_exchange(Word(from), nullptr));
+     },
+     [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
+    {"CompareExchangeInC",
      [](Fields& f, Node* n) {
-       client_store(reinterpret_cast<void**>(&f.raw), n);
+       void* none = nullptr;
+       ASSERT_TRUE(client_compare_exchange(Word(f), &none, n));
      },
      [](Fields& from, Fields& to) {
-       client_store(reinterpret_cast<void**>(&to.raw), from.raw);
-       client_store(reinterpret_cast<void**>(&from.raw), nullptr);
+       void* node = nullptr;
+       ASSERT_FALSE(client_compare_exchange(Word(from), &node, nullptr));
+       ASSERT_TRUE(client_compare_exchange(Word(from), &node, nullptr));
+       void* none = nullptr;
+       ASSERT_TRUE(client_compare_exchange(Word(to), &none, node));
      },
      [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
     {"ArrayInC",
      [](Fields& f, Node* n) {
        void* const values[] = {n};
-       client_copy(reinterpret_cast<void**>(&f.raw), values, 1);
+       client_move(Word(f), values, 1);
      },
      [](Fields& from, Fields& to) {
-       client_copy(reinterpret_cast<void**>(&to.raw),
-                   reinterpret_cast<void**>(&from.raw), 1);
-       client_clear(reinterpret_cast<void**>(&from.raw), 1);
+       client_move(Word(to), Word(from), 1);
+       client_clear(Word(from), 1);
      },
      [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
-};
-
-// Objects that the test's own stack knows nothing of: made on a thread that is
-// gone, and their addresses kept complemented.
-class HiddenNode {
- public:
-  void Set(Node* node) { word_ = ~reinterpret_cast<uintptr_t>(node); }
-  ABSL_ATTRIBUTE_NOINLINE Node* Get() const {
-    return reinterpret_cast<Node*>(~word_);
-  }
-
- private:
-  uintptr_t word_ = 0;
-};
-
-class PausedHeap {
- public:
-  explicit PausedHeap(bool conservative_stacks)
-      : heap_(PausableOptions(conservative_stacks)) {
-    OnOtherThread([this] {
-      Mutator mutator(heap_);
-      holder_ = mutator.New<Holder>();
-      holder_->gate = mutator.New<Gate>();
-    });
-  }
-
-  Heap& heap() { return heap_; }
-  Fields& behind() { return holder_->fields; }       // the marker, when paused
-  Fields& ahead() { return holder_->gate->fields; }  // of it
-
- private:
-  Heap heap_;
-  Root<Holder> holder_;
+    {"ArrayByHandInC",
+     [](Fields& f, Node* n) {
+       void* const values[] = {n};
+       client_copy_by_hand(Word(f), values, 1);
+     },
+     [](Fields& from, Fields& to) {
+       client_copy_by_hand(Word(to), Word(from), 1);
+       client_clear_by_hand(Word(from), 1);
+     },
+     [](const Fields& f) { return LoadWordRelaxed(&f.raw); }},
 };
 
 class EachWay : public testing::TestWithParam<Way> {};
@@ -210,6 +205,20 @@ TEST_P(EachWay, AThreadOfTwoHeapsRecordsForTheOneThatMarks) {
     }
     EXPECT_TRUE(GetParam().get(paused.behind())->intact());
   }
+}
+
+TEST(WriteBarrierTest, ArraysThatOverlapAreMovedInC) {
+  int targets[4];
+  void* array[] = {&targets[0], &targets[1], &targets[2], &targets[3]};
+  client_move(array + 1, array, 3);
+  EXPECT_THAT(array, testing::ElementsAre(&targets[0], &targets[0], &targets[1],
+                                          &targets[2]));
+  client_move(array, array + 1, 3);
+  EXPECT_THAT(array, testing::ElementsAre(&targets[0], &targets[1], &targets[2],
+                                          &targets[2]));
+  client_clear(array + 1, 2);
+  EXPECT_THAT(array,
+              testing::ElementsAre(&targets[0], nullptr, nullptr, &targets[2]));
 }
 
 TEST(WriteBarrierTest, WhatAWeakPointerGivesIsKept) {
