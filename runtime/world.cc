@@ -333,12 +333,14 @@ void World::ServeAll(uint32_t bit, bool wait, Serve serve) {
   awaiting_answers_.StoreSeqCst(true);
   for (;;) {
     bool waiting = false;
+    bool served = false;
     for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
       if ((m->poll.LoadSeqCst() & bit) == 0) continue;
       if (!Claim(*m)) {
         waiting = wait;
         continue;
       }
+      served = true;
       // While it is claimed it stays where it is on the list.
       mutex_.Unlock();
       serve(*m);
@@ -349,7 +351,9 @@ void World::ServeAll(uint32_t bit, bool wait, Serve serve) {
       mutators_wake_.SignalAll();
     }
     if (!waiting) break;
-    AwaitOrPreempt(bit, preemption);
+    // Those that were managed may have become native, and said so, while the
+    // mutex was free.
+    if (!served) AwaitOrPreempt(bit, preemption);
   }
   awaiting_answers_.StoreSeqCst(false);
   WithdrawSignals();
