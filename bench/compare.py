@@ -29,9 +29,11 @@ import subprocess
 import sys
 import tempfile
 
-QUICK = {"alloc": "0.2", "threads": "0.5", "trees": "16", "churn": "3000000",
+QUICK = {"alloc": "0.2", "threads": "0.5", "trees": "16", "gcbench": "16",
+         "churn": "3000000",
          "graph": "1000000", "lists": "100", "delays": "64"}
-FULL = {"alloc": "1", "threads": "2", "trees": "20", "churn": "20000000",
+FULL = {"alloc": "1", "threads": "2", "trees": "20", "gcbench": "18",
+        "churn": "20000000",
         "graph": "10000000", "lists": "1000", "delays": "512"}
 COLLECTIONS = ("graph", "lists", "delays")  # workloads that mean nothing to malloc
 

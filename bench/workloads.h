@@ -27,8 +27,6 @@
 #ifndef TRICOLOR_BENCH_WORKLOADS_H_
 #define TRICOLOR_BENCH_WORKLOADS_H_
 
-#include <time.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -41,49 +39,10 @@
 #include <type_traits>
 #include <vector>
 
+#include "gcbench.h"
+#include "workloads_base.h"
+
 namespace bench {
-
-inline double Now(clockid_t clock) {
-  timespec t;
-  clock_gettime(clock, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-inline double WallSeconds() { return Now(CLOCK_MONOTONIC); }
-inline double CpuSeconds() { return Now(CLOCK_PROCESS_CPUTIME_ID); }
-// The most memory that was resident. Not from getrusage, which counts what the
-// process had before it became this program.
-inline double PeakMegabytes() {
-  std::FILE* status = std::fopen("/proc/self/status", "r");
-  if (status == nullptr) std::abort();
-  char line[256];
-  double kilobytes = 0;
-  while (std::fgets(line, sizeof(line), status) != nullptr) {
-    if (std::sscanf(line, "VmHWM: %lf", &kilobytes) == 1) break;
-  }
-  std::fclose(status);
-  return kilobytes / 1024;
-}
-inline void Print(const char* figure, double value) {
-  std::printf("%s %.4f\n", figure, value);
-}
-// Makes the compiler believe that the object is used.
-inline void Use(const void* p) { asm volatile("" : : "r"(p) : "memory"); }
-
-// Small, quick and the same everywhere (xorshift64*).
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-  uint32_t Below(uint32_t n) {
-    state_ ^= state_ >> 12;
-    state_ ^= state_ << 25;
-    state_ ^= state_ >> 27;
-    return static_cast<uint32_t>(((state_ * 0x2545F4914F6CDD1D) >> 32) * n >>
-                                 32);
-  }
-
- private:
-  uint64_t state_;
-};
 
 template <size_t n>
 struct Block {
@@ -384,8 +343,8 @@ void Delays(Backend& backend, uint32_t megabytes) {
 }
 
 // WORKLOAD SIZE: `alloc SECONDS`, `alloc-512 OBJECTS` (or another of the
-// sizes), `threads SECONDS`, `trees DEPTH`, `churn STEPS`, `graph NODES`,
-// `lists MEGABYTES`, `delays MEGABYTES`.
+// sizes), `threads SECONDS`, `trees DEPTH`, `gcbench DEPTH`, `churn STEPS`,
+// `graph NODES`, `lists MEGABYTES`, `delays MEGABYTES`.
 template <typename Backend>
 int Main(int argc, char** argv) {
   const std::string workload = argc == 3 ? argv[1] : "";
@@ -398,6 +357,8 @@ int Main(int argc, char** argv) {
     return 0;
   } else if (size > 0 && workload == "trees") {
     Trees(backend, static_cast<int>(size));
+  } else if (size > 0 && workload == "gcbench") {
+    RunGcBench(backend, static_cast<int>(size));
   } else if (size > 0 && workload == "churn") {
     Churn(backend, static_cast<int>(size));
   } else if (Backend::kCollects && size > 0 && workload == "graph") {
@@ -415,7 +376,8 @@ int Main(int argc, char** argv) {
   } else {
     std::fprintf(
         stderr,
-        "usage: %s alloc|alloc-BYTES|threads|trees|churn|graph|lists|delays "
+        "usage: %s "
+        "alloc|alloc-BYTES|threads|trees|gcbench|churn|graph|lists|delays "
         "SIZE\n",
         argv[0]);
     return 1;

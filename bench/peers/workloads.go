@@ -290,13 +290,62 @@ func delays(megabytes uint64) {
 	runtime.KeepAlive(index)
 }
 
+// See bench/gcbench.h.
+type benchNode struct {
+	left, right *benchNode
+	i, j        int32
+}
+
+func bottomUp(depth int) *benchNode {
+	if depth <= 0 {
+		return &benchNode{}
+	}
+	left := bottomUp(depth - 1)
+	return &benchNode{left: left, right: bottomUp(depth - 1)}
+}
+
+func populate(node *benchNode, depth int) {
+	if depth <= 0 {
+		return
+	}
+	node.left, node.right = &benchNode{}, &benchNode{}
+	populate(node.left, depth-1)
+	populate(node.right, depth-1)
+}
+
+func gcBench(maxDepth int) {
+	wall, cpu := time.Now(), cpuSeconds()
+	nodes := func(depth int) int64 { return int64(1)<<(depth+1) - 1 }
+	bottomUp(maxDepth)
+	longLived := &benchNode{}
+	populate(longLived, maxDepth-2)
+	array := make([]float64, 500000)
+	for i := 1; i < len(array)/2; i++ {
+		array[i] = 1 / float64(i)
+	}
+	for depth := 4; depth <= maxDepth-2; depth += 2 {
+		for n := 2 * nodes(maxDepth) / nodes(depth); n > 0; n-- {
+			root := &benchNode{}
+			populate(root, depth)
+			bottomUp(depth)
+		}
+	}
+	if array[1000] != 1.0/1000 {
+		panic("the array has changed")
+	}
+	runtime.KeepAlive(longLived)
+	print("gcbench-cpu-s", cpuSeconds()-cpu)
+	print("gcbench-wall-s", time.Since(wall).Seconds())
+	print("gcbench-peak-MB", peakMegabytes())
+}
+
 func main() {
 	size := 0.0
 	if len(os.Args) == 3 {
 		size, _ = strconv.ParseFloat(os.Args[2], 64)
 	}
 	if size <= 0 {
-		fmt.Fprintln(os.Stderr, "usage: workloads alloc|threads|trees|churn|graph|lists|delays SIZE")
+		fmt.Fprintln(os.Stderr, "usage: workloads alloc|threads|trees|gcbench|churn|graph|lists|delays SIZE")
 		os.Exit(1)
 	}
 	switch os.Args[1] {
@@ -306,6 +355,8 @@ func main() {
 		// Collections use other threads anyway.
 	case "trees":
 		trees(int(size))
+	case "gcbench":
+		gcBench(int(size))
 	case "churn":
 		churn(int(size))
 	case "graph":
