@@ -111,6 +111,8 @@ struct MarkCycle {
   // Assists find nothing: what is there is to be seen by who decides whether
   // marking is over.
   Atomic<bool> assists_closed;
+  // Workers are to hand on what they have and to return, though there is work.
+  Atomic<bool> pausing;
   // Threads in an assist have found nothing to scan: workers are to share.
   Atomic<bool> assists_starve;
   // What others than the cycle's workers have done: objects marked, by

@@ -37,7 +37,11 @@ void MarkWorker::Run(int index) {
     RunRootJobs();
     Drain();
     RunRescanJobs();
-    if (!Report()) Rest();
+    if (ABSL_PREDICT_FALSE(pausing())) {
+      HandOnAll();
+    } else if (!Report()) {
+      Rest();
+    }
   } while (AwaitWork());
 }
 
@@ -80,13 +84,24 @@ void MarkWorker::Rest() {
   TurnBlocks();
   TurnBlocks();
   work_.ShareAll();
-  while (!cycle_.monitor->Rest(index_)) {
+  while (!pausing() && !cycle_.monitor->Rest(index_)) {
     // They may be waiting for this worker to have nothing to do either.
     if (cycle_.idle.any() && !cycle_.bufs.HasFull()) return;
   }
 }
 
+void MarkWorker::HandOnAll() {
+  TurnBlocks();
+  TurnBlocks();
+  work_.ShareAll();
+  if (work_.empty()) return;
+  work_.DropSome();
+  work_.DropSome();
+  cycle_.overflowed.StoreRelease(true);
+}
+
 bool MarkWorker::CheckIn() {
+  if (ABSL_PREDICT_FALSE(pausing() && !assisting_)) return false;
   if ((cycle_.idle.any() || cycle_.assists_starve.LoadRelaxed()) &&
       !cycle_.bufs.HasFull()) {
     work_.Share();
@@ -97,7 +112,7 @@ bool MarkWorker::CheckIn() {
 
 void MarkWorker::RunRootJobs() {
   uint64_t job = 0;
-  while (cycle_.root_jobs.Claim(1, &job)) {
+  while (!pausing() && cycle_.root_jobs.Claim(1, &job)) {
     source_ = Addr();
     cycle_.roots->MarkRoots(static_cast<size_t>(job), *this);
     DrainLocal();
@@ -106,18 +121,21 @@ void MarkWorker::RunRootJobs() {
 
 void MarkWorker::RunRescanJobs() {
   uint64_t first = 0;
-  while (cycle_.rescan_words.Claim(kRescanStep, &first)) {
+  while (!pausing() && cycle_.rescan_words.Claim(kRescanStep, &first)) {
     const uint64_t limit = cycle_.rescan_words.limit();
     const uint64_t end =
         limit - first < kRescanStep ? limit : first + kRescanStep;
     for (uint64_t i = first; i < end; ++i) RescanPages(i);
     Drain();
+    // Some of these may have been passed over: all are for the next rescan.
+    if (pausing()) cycle_.overflowed.StoreRelease(true);
   }
 }
 
 // Whether there is work again; false: marking is over.
 bool MarkWorker::AwaitWork() {
   const auto has_work = [this] {
+    if (pausing()) return false;
     return cycle_.bufs.HasFull() || cycle_.root_jobs.any_left() ||
            cycle_.rescan_words.any_left();
   };
@@ -129,7 +147,7 @@ bool MarkWorker::AwaitWork() {
     case IdleWorkers::Outcome::kLast:
       break;
   }
-  if (!cycle_.overflowed.LoadRelaxed() ||
+  if (pausing() || !cycle_.overflowed.LoadRelaxed() ||
       !cycle_.overflowed.ExchangeAcqRel(false)) {
     cycle_.idle.Finish();
     return false;
@@ -183,6 +201,7 @@ void MarkWorker::ScanAndDrain(MSpan& span, uint32_t index) {
 void MarkWorker::Drain() {
   for (;;) {
     DrainLocal();
+    if (ABSL_PREDICT_FALSE(pausing())) return;
     WorkBuf* words = nullptr;
     if (!work_.TryTakeShared(&words)) return;
     if (words != nullptr) MarkWords(*words);
@@ -246,6 +265,7 @@ void MarkWorker::DrainLocal() {
     while (head != tail) Push(objects_[head++ % kObjectRing]);
     if (assisting_) return;
     Rest();
+    if (pausing()) return;
   }
 }
 

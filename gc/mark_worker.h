@@ -105,6 +105,10 @@ class MarkWorker final : public PointerVisitor {
   bool Report();
   // Hands everything on, and rests until it may go on.
   void Rest();
+  bool pausing() const { return cycle_.pausing.LoadRelaxed(); }
+  // The same, when the round ends early: what cannot be handed on is found by a
+  // rescan.
+  void HandOnAll();
   void ScanItem(MarkItem item);
 
   // ---- Marking: mark-inl.h and mark_worker.cc.

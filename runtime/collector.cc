@@ -63,9 +63,12 @@ Collector::~Collector() {
 // ---- Whose turn it is.
 
 void Collector::BeginTurn() {
-  MutexLock lock(mutex_);
-  while (turn_taken_) turn_ended_.Wait(mutex_);
-  turn_taken_ = true;
+  {
+    MutexLock lock(mutex_);
+    while (turn_taken_) turn_ended_.Wait(mutex_);
+    turn_taken_ = true;
+  }
+  FinishOpenCycle();
 }
 
 void Collector::EndTurn() {
@@ -94,6 +97,7 @@ void Collector::Collect() {
     turn_taken_ = true;
     ++full_started_;
   }
+  FinishOpenCycle();
   RunCycle(/*forced=*/true);
   SweepEverything();
   // Who asks for a collection may not ask for another one soon: what it has
@@ -140,7 +144,7 @@ void Collector::RunDriver(void* self) {
 
 void Collector::DriverLoop() {
   while (AwaitCycle()) {
-    RunCycle(/*forced=*/false);
+    if (!FinishOpenCycle()) RunCycle(/*forced=*/false);
     MutexLock lock(mutex_);
     // What became due meanwhile asks again at the next slow allocation.
     driver_wanted_ = false;
@@ -156,7 +160,7 @@ bool Collector::AwaitCycle() {
         silence != 0 && SteadyNanoseconds() - last_cycle_ >= silence;
     if ((driver_wanted_ || silent) && !turn_taken_) {
       // Another cycle may have run since the driver was asked for.
-      if (silent || parts_.pacer.due()) {
+      if (silent || open_cycle_ || parts_.pacer.due()) {
         turn_taken_ = true;
         return true;
       }
@@ -177,7 +181,8 @@ bool Collector::AwaitCycle() {
 // ---- The cycle.
 
 void Collector::RunCycle(bool forced) {
-  CycleRecord record;
+  CycleRecord& record = record_;
+  record = {};
   record.forced = forced;
   record.heap_at_trigger = parts_.pacer.heap_live();
   record.workers = WorkersFor(record.heap_at_trigger, crew_.Prepare());
@@ -194,10 +199,10 @@ void Collector::RunCycle(bool forced) {
   }
 
   const uint64_t cpu_before = ThreadCpuNanoseconds();
-  uint64_t others_cpu = 0;
-  uint64_t requested = SteadyNanoseconds();
+  StopTimes times;
+  times.requested = SteadyNanoseconds();
   parts_.world.Stop();
-  uint64_t stopped = SteadyNanoseconds();
+  times.stopped = SteadyNanoseconds();
   record.heap_at_stop = parts_.pacer.heap_live();
   if (!SweepRest()) {
     parts_.world.Start();
@@ -205,26 +210,40 @@ void Collector::RunCycle(bool forced) {
     return;
   }
   BeginMark(&record);
-  if (options_.concurrent) {
-    parts_.world.Start();
-    record.first_stop = SteadyNanoseconds() - requested;
-    record.first_stopped = SteadyNanoseconds() - stopped;
-    {
-      MutexLock lock(mutex_);
-      turn_ended_.SignalAll();  // for those who wait for marking to begin
-    }
-    others_cpu = MarkBesideProgram(record.workers);
-    requested = SteadyNanoseconds();
-    parts_.world.Stop();
-    stopped = SteadyNanoseconds();
+  if (!options_.concurrent) {
+    EndMark(times, cpu_before, /*others_cpu=*/0);
+    return;
   }
-  others_cpu += FinishMark(&record);
-  const uint64_t cpu = ThreadCpuNanoseconds() - cpu_before + others_cpu;
-  StartSweep(&record, cpu);
   parts_.world.Start();
-  record.stop = SteadyNanoseconds() - requested;
-  record.stopped = SteadyNanoseconds() - stopped;
-  CycleEnded(&record, cpu);
+  record.first_stop = SteadyNanoseconds() - times.requested;
+  record.first_stopped = SteadyNanoseconds() - times.stopped;
+  {
+    MutexLock lock(mutex_);
+    turn_ended_.SignalAll();  // for those who wait for marking to begin
+  }
+  MarkAndSweep(cpu_before, /*resumed=*/false);
+}
+
+void Collector::MarkAndSweep(uint64_t cpu_before, bool resumed) {
+  SetMayRest(true);
+  const uint64_t others_cpu = MarkBesideProgram(resumed);
+  SetMayRest(false);
+  StopTimes times;
+  times.requested = SteadyNanoseconds();
+  parts_.world.Stop();
+  times.stopped = SteadyNanoseconds();
+  EndMark(times, cpu_before, others_cpu);
+}
+
+void Collector::EndMark(const StopTimes& times, uint64_t cpu_before,
+                        uint64_t others_cpu) {
+  others_cpu += FinishMark(&record_);
+  const uint64_t cpu = ThreadCpuNanoseconds() - cpu_before + others_cpu;
+  StartSweep(&record_, cpu);
+  parts_.world.Start();
+  record_.stop = SteadyNanoseconds() - times.requested;
+  record_.stopped = SteadyNanoseconds() - times.stopped;
+  CycleEnded(&record_, cpu);
 }
 
 void Collector::CycleEnded(CycleRecord* record, uint64_t cpu_ns) {
@@ -300,14 +319,17 @@ void Collector::BeginMark(CycleRecord* record) {
 }
 
 // The first handshake is what the stacks are scanned in.
-uint64_t Collector::MarkBesideProgram(int workers) {
+uint64_t Collector::MarkBesideProgram(bool resumed) {
   uint64_t others_cpu = 0;
   ShadeBesideProgram();
+  if (resumed) parts_.marker.NextRound(record_.workers);
   for (;;) {
     parts_.marker.CloseAssists(false);
-    others_cpu += crew_.Run(workers);
-    if (!parts_.marker.HasWork() && !ShadeBesideProgram()) return others_cpu;
-    parts_.marker.NextRound();
+    others_cpu += crew_.Run(record_.workers);
+    if (!RestForFork() && !parts_.marker.HasWork() && !ShadeBesideProgram()) {
+      return others_cpu;
+    }
+    parts_.marker.NextRound(record_.workers);
   }
 }
 
@@ -333,7 +355,7 @@ uint64_t Collector::FinishMark(CycleRecord* record) {
       others_cpu = crew_.Run(record->workers);
     } else if (parts_.marker.HasWork()) {
       // Little, for the last handshake found nothing.
-      parts_.marker.NextRound();
+      parts_.marker.NextRound(record->workers);
       others_cpu = crew_.Run(record->workers);
     }
     parts_.roots.EndMarking();
@@ -437,6 +459,7 @@ void Collector::GoalsChanged() {
     SetScavengeGoals();
   }
   ThreadNativeScope native;  // the system takes its time
+  NoFork no_fork(*this);
   ReturnMemory();
 }
 

@@ -36,6 +36,10 @@ void MarkPace::Begin(const gc::MarkWorkers& workers, uint64_t now) {
       now, (share_.dedicated + share_.fractional) / processors_);
 }
 
+void MarkPace::ResetAfterFork() {
+  std::fill(cpu_at_start_.begin(), cpu_at_start_.end(), 0);
+}
+
 uint64_t MarkPace::End(uint64_t cpu_ns, uint64_t now) {
   limiter_.SetBackgroundShare(now, 0);
   const double share = share_.dedicated + share_.fractional;

@@ -43,6 +43,8 @@ class MarkPace final : public gc::MarkMonitor {
   int Workers() const;
   // A cycle begins to mark.
   void Begin(const gc::MarkWorkers& workers, uint64_t now);
+  // The cycle that marks goes on with other threads, in a child of fork().
+  void ResetAfterFork();
   // The world is stopped for the rest of the marking: nobody rests any more.
   void Hurry() { hurry_.StoreRelaxed(true); }
   // It has ended, after `cpu_ns` of its workers: how much of that was spent on

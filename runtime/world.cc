@@ -59,7 +59,7 @@ World::~World() {
                  "heap destroyed while %zu mutators are attached, one of them "
                  "%p",
                  mutator_count_, static_cast<void*>(mutators_->mutator));
-  TRICOLOR_CHECK(stack_count_ == 0,
+  TRICOLOR_CHECK(stack_count_ == 0 || forgot_threads_,
                  "heap destroyed while it knows %zu stacks of fibers",
                  stack_count_);
 }
@@ -229,13 +229,12 @@ void World::NoteStopped() {
   if (--running_ == 0) collector_wakes_.SignalAll();
 }
 
-void World::Stop() {
+void World::RequestStop() {
   const MutatorContext* own = MutatorOfThread(*this);
   TRICOLOR_CHECK(
       own == nullptr || own->state.LoadRelaxed() != MutatorState::kManaged,
       "the world is stopped by a thread whose mutator %p is managed",
       static_cast<void*>(own->mutator));
-  MutexLock lock(mutex_);
   TRICOLOR_CHECK(!stopping_, "the world is stopped while it is stopped");
   stopping_ = true;
   running_ = 0;
@@ -243,6 +242,11 @@ void World::Stop() {
     SetPollBit(*m, kPollStop);   // S1
     if (!Claim(*m)) ++running_;  // S2
   }
+}
+
+void World::Stop() {
+  MutexLock lock(mutex_);
+  RequestStop();
   AwaitStopped();
   stopped_.Acquire();
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
