@@ -16,9 +16,12 @@
 #include "absl/base/config.h"
 #include "gtest/gtest.h"
 #include "tricolor/base/sys/fake_os_memory.h"
+#include "tricolor/runtime/fiber_testing.h"
 #include "tricolor/runtime/fork_testing.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/marking_testing.h"
+
+extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
 
 namespace tricolor::runtime {
 namespace {
@@ -366,6 +369,64 @@ TEST(ForkPhasesTest, CleanupForks) {
   heap.Collect();
   EXPECT_TRUE(Eventually([&] { return cleanups.order == 23; }));
   EXPECT_EQ(forks, 1);
+}
+
+// ---- Fibers.
+
+// Holds a list over what `wait` does.
+template <typename Wait>
+std::function<void(Fiber&)> HoldListOver(Wait wait) {
+  return [wait](Fiber& fiber) {
+    Node* list = MakeList(fiber.mutator(), 10000);
+    wait(fiber);
+    EXPECT_TRUE(ListIsIntact(list, 10000));
+  };
+}
+
+TEST(ForkPhasesTest, SuspendedFiberGoesOnInTheChild) {
+  Heap heap(CheckedOptions(/*conservative=*/true));
+  Mutator mutator(heap);
+  Fiber fiber(heap, HoldListOver([](Fiber& self) { self.Yield(); }));
+  fiber.Resume(mutator);
+  ForkAndCheck(&mutator, [&] {
+    heap.Collect();
+    MakeGarbage(mutator, 20000);
+    fiber.Resume(mutator);
+    EXPECT_TRUE(fiber.ended());
+    heap.Collect();
+    EXPECT_LT(heap.ReadMemStats().heap_objects, 5000u);
+    heap.CheckInvariants();
+  });
+  fiber.Resume(mutator);
+  EXPECT_TRUE(fiber.ended());
+}
+
+// One fiber is what a thread runs, the other is suspended, but known on that
+// thread's stack only, which the child's next thread is given.
+TEST(ForkPhasesTest, FibersOfOtherThreadsAreGone) {
+  Heap heap(CheckedOptions(/*conservative=*/true));
+  Flag running;
+  Flag done;
+  Fiber runs(heap, HoldListOver([&](Fiber& self) {
+               Mutator::NativeScope native(self.mutator());
+               running.Set();
+               done.Await();
+             }));
+  std::thread other([&] {
+    Mutator mutator(heap);
+    Fiber local(heap, HoldListOver([](Fiber& self) { self.Yield(); }));
+    local.Resume(mutator);
+    runs.Resume(mutator);
+    local.Resume(mutator);
+  });
+  running.Await();
+  ForkAndCheck(nullptr, [&] {
+    runs.stack().Clear();
+    for (int i = 0; i < 3; ++i) UseHeap(heap);
+    EXPECT_LT(heap.ReadMemStats().heap_objects, 5000u);
+  });
+  done.Set();
+  other.join();
 }
 
 // ---- Whatever else.

@@ -13,6 +13,8 @@
 #include "gtest/gtest.h"
 #include "tricolor/runtime/fork_testing.h"
 
+extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
+
 namespace tricolor::runtime {
 namespace {
 

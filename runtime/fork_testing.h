@@ -4,8 +4,8 @@
 // What the tests of fork() share: a child that checks and reports, and uses a
 // heap in all the ways that matter.
 //
-// They run with die_after_fork=0 under ThreadSanitizer, which refuses to make
-// threads in the child of a process with several: it watches the parent, and
+// ThreadSanitizer's default is to end the child of a process with several
+// threads when it makes one. With die_after_fork=0 it watches the parent, and
 // looks away in the thread of the child that forked.
 
 #ifndef TRICOLOR_RUNTIME_FORK_TESTING_H_
@@ -23,6 +23,9 @@
 #include "absl/base/attributes.h"
 #include "gtest/gtest.h"
 #include "tricolor/runtime/runtime_testing.h"
+
+// Each of the tests defines it, for the library's own is a weak one.
+extern "C" const char* __tsan_default_options();
 
 namespace tricolor::runtime {
 
