@@ -132,7 +132,8 @@ class Collector final : private BackgroundSweeper::Listener {
 
   // ---- Handlers of fork(): collector_fork.cc. One thread at a time, with no
   // mutator managed. Between the two nobody has a turn, or the cycle that runs
-  // stands still between two rounds of marking; no batch runs in the background.
+  // stands still between two rounds of marking; no batch runs in the
+  // background.
   void BeginFork();
   void EndForkInParent();
   // In the child: the cycle that stood still is open, to be finished by the
@@ -242,7 +243,7 @@ class Collector final : private BackgroundSweeper::Listener {
   const uint64_t made_at_;
   // Of whoever has the turn.
   mheap::ProcessorCache processor_;
-  CycleRecord record_;  // of the cycle that runs
+  CycleRecord record_;        // of the cycle that runs
   uint64_t last_marked_ = 0;  // bytes
   ByteCount in_use_;          // in spans, at the end of marking
   gc::CpuLimiter limiter_;

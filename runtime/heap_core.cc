@@ -166,7 +166,8 @@ void HeapCore::Shutdown() {
   // Their callables may hold Roots.
   cleanups_.DropAll();
   const size_t roots = roots_.CountUsed();
-  TRICOLOR_CHECK(roots == 0 || forked_, "heap %p destroyed while %zu Roots hold objects",
+  TRICOLOR_CHECK(roots == 0 || forked_,
+                 "heap %p destroyed while %zu Roots hold objects",
                  static_cast<void*>(heap_), roots);
 }
 
