@@ -468,6 +468,8 @@ TEST(FiberDeathTest, TheMutatorIsDestroyedOnAFiber) {
 }
 
 TEST(FiberDeathTest, TheHeapIsDestroyedBeforeTheStack) {
+  // Not in a child of fork(), where the stack could be some other thread's.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
   auto heap = std::make_unique<Heap>(QuietOptions());
   Fiber fiber(*heap, [](Fiber&) {});
   EXPECT_DEATH(heap.reset(), "knows 1 stacks of fibers");

@@ -40,7 +40,7 @@ std::thread OpenForFork(Heap& heap) {
 
 class MarkingForkTest : public testing::TestWithParam<bool> {
  protected:
-  static constexpr size_t kLength = 200000;
+  static constexpr size_t kLength = 100000;
 
   MarkingForkTest() : heap_(Options()), mutator_(heap_) {
     holder_ = mutator_.New<Holder>();
@@ -202,7 +202,7 @@ TEST(ForkPhasesTest, CollectorWaitsForAThreadToStop) {
     while (!stop) heap.Collect();
   });
   attached.Await();
-  for (int i = 0; i < 30; ++i) {
+  for (int i = 0; i < 10; ++i) {
     ForkAndCheck(nullptr, [&] { UseHeap(heap); });
   }
   stop = true;
@@ -219,12 +219,12 @@ TEST(ForkPhasesTest, BackgroundSweepsAndScavenges) {
   Heap heap(options);
   Mutator mutator(heap);
   Root<Node> list(mutator, MakeList(mutator, 20000));
-  for (int i = 0; i < 20; ++i) {
-    MakeGarbage(mutator, 100000);
+  for (int i = 0; i < 8; ++i) {
+    MakeGarbage(mutator, 50000);
     if (i % 4 == 0) mutator.New<Large>();
     // At another moment of the sweep each time.
     Mutator::NativeScope native(mutator);
-    std::this_thread::sleep_for(std::chrono::microseconds(700 * i));
+    std::this_thread::sleep_for(std::chrono::microseconds(1700 * i));
     OnOtherThread([&] {
       ForkAndCheck(nullptr, [&] {
         heap.CheckInvariants();
@@ -279,7 +279,7 @@ TEST(ForkPhasesTest, ThreadsHaveTheHeapsMemoryInTheirHands) {
       MakeGarbage(mutator, 10000);
     }
   });
-  for (int i = 0; i < 30; ++i) {
+  for (int i = 0; i < 10; ++i) {
     ForkAndCheck(nullptr, [&] {
       heap.CheckInvariants();
       UseHeap(heap);

@@ -128,7 +128,7 @@ TEST_P(ForkTest, ChildForksAgain) {
   Mutator mutator(heap);
   Root<Node> list(mutator, MakeList(mutator, 1000));
   ForkAndCheck(&mutator, [&] {
-    MakeGarbage(mutator, 30000);
+    MakeGarbage(mutator, 10000);
     ForkAndCheck(&mutator, [&] {
       ForkAndCheck(&mutator, [&] {
         EXPECT_TRUE(ListIsIntact(list.get(), 1000));
@@ -207,7 +207,7 @@ TEST_P(ForkTest, WhileThreadsUseSeveralHeaps) {
     }
   });
   const auto fork_often = [&] {
-    for (int i = 0; i < 12; ++i) {
+    for (int i = 0; i < 6; ++i) {
       ForkAndCheck(nullptr, [&] {
         UseHeap(first);
         UseHeap(second);

@@ -78,11 +78,11 @@ ABSL_ATTRIBUTE_NOINLINE inline void MakeGarbage(Mutator& mutator,
 inline void UseHeap(Heap& heap) {
   const auto work = [&heap] {
     Mutator mutator(heap);
-    Root<Node> list(mutator, MakeList(mutator, 5000));
+    Root<Node> list(mutator, MakeList(mutator, 1000));
     Weak<Node> weak(list.get());
-    MakeGarbage(mutator, 20000);
+    MakeGarbage(mutator, 5000);
     heap.Collect();
-    EXPECT_TRUE(ListIsIntact(list.get(), 5000));
+    EXPECT_TRUE(ListIsIntact(list.get(), 1000));
     EXPECT_EQ(weak.Get(), list.get());
   };
   OnOtherThread(work);
