@@ -15,6 +15,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <new>
 
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/lock_rank.h"
@@ -35,6 +36,12 @@ class ABSL_LOCKABLE Mutex {
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK();
 
   LockRank rank() const { return rank_; }
+
+  // For handlers of fork(), which hold many locks, of several heaps, from
+  // before it until after it: of no rank, and unknown to AssertHeld. Locked by
+  // the forking thread, unlocked by it in both processes.
+  void LockForFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { mutex_.lock(); }
+  void UnlockAfterFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { mutex_.unlock(); }
 
  private:
   friend class CondVar;
@@ -67,6 +74,10 @@ class CondVar {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void Signal() { condition_.notify_one(); }
   void SignalAll() { condition_.notify_all(); }
+
+  // In a child of fork(), before any other use: forgets threads that waited in
+  // the parent. To signal them, or to destroy the condition, would hang.
+  void ResetAfterFork() { ::new (&condition_) std::condition_variable; }
 
  private:
   std::condition_variable condition_;

@@ -68,6 +68,9 @@ class CpuLimiter {
   // Fatal unless INV-GC-PACE-7 holds.
   void CheckInvariants() const;
 
+  // For handlers of fork() to hold.
+  Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+
  private:
   void Account(uint64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Fill(uint64_t ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

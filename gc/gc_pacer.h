@@ -161,6 +161,9 @@ class GcPacer {
   // Fatal unless the state is one that INV-GC-PACE-2 to -4 allow.
   void CheckInvariants() const;
 
+  // For handlers of fork() to hold.
+  Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+
  private:
   // Cycles whose cons/mark ratio counts, besides the last one's.
   static constexpr int kHistory = 4;

@@ -37,17 +37,13 @@ class RootSource {
   ~RootSource() = default;
 };
 
-// What a worker is to do next. kRest: it hands on what it has, and calls
-// MarkMonitor::Rest until that is true or others wait with nothing to do.
-// kLeave, only where it is the only worker of the round: it hands on what it
-// has, and RunWorker returns.
-enum class MarkVerdict : uint8_t { kGoOn, kRest, kLeave };
-
 // Who watches over the workers of a cycle. runtime implements it: pacing.
 class MarkMonitor {
  public:
-  // By worker `index`, now and then: it has scanned `bytes` more.
-  virtual MarkVerdict Worked(int index, uint64_t bytes) = 0;
+  // By worker `index`, now and then: it has scanned `bytes` more. False when it
+  // is to rest: it then hands on what it has, and calls Rest until that is true
+  // or others wait with nothing to do.
+  virtual bool Worked(int index, uint64_t bytes) = 0;
   // Waits for a short while; whether the worker may go on.
   virtual bool Rest(int index) = 0;
 
@@ -113,6 +109,8 @@ struct MarkCycle {
   // Assists find nothing: what is there is to be seen by who decides whether
   // marking is over.
   Atomic<bool> assists_closed;
+  // Workers are to hand on what they have and to return, though there is work.
+  Atomic<bool> pausing;
   // Threads in an assist have found nothing to scan: workers are to share.
   Atomic<bool> assists_starve;
   // What others than the cycle's workers have done: objects marked, by

@@ -33,13 +33,16 @@ void MarkWorker::Run(int index) {
   heap_bytes_ = cycle_.heap.grown().value();
   parallel_ = cycle_.parallel;
   check_at_ = stats_.scanned_bytes + kReportInterval;
-  leaves_ = false;
   do {
     RunRootJobs();
     Drain();
     RunRescanJobs();
-    if (!leaves_ && !Report()) Rest();
-  } while (!leaves_ && AwaitWork());
+    if (ABSL_PREDICT_FALSE(pausing())) {
+      HandOnAll();
+    } else if (!Report()) {
+      Rest();
+    }
+  } while (AwaitWork());
 }
 
 void MarkWorker::BeginCycle() {
@@ -74,23 +77,31 @@ bool MarkWorker::Report() {
   const uint64_t bytes = stats_.scanned_bytes - reported_;
   reported_ = stats_.scanned_bytes;
   check_at_ = reported_ + kReportInterval;
-  if (cycle_.monitor == nullptr) return true;
-  const MarkVerdict verdict = cycle_.monitor->Worked(index_, bytes);
-  leaves_ = verdict == MarkVerdict::kLeave;
-  return verdict == MarkVerdict::kGoOn;
+  return cycle_.monitor == nullptr || cycle_.monitor->Worked(index_, bytes);
 }
 
 void MarkWorker::Rest() {
   TurnBlocks();
   TurnBlocks();
   work_.ShareAll();
-  while (!leaves_ && !cycle_.monitor->Rest(index_)) {
+  while (!pausing() && !cycle_.monitor->Rest(index_)) {
     // They may be waiting for this worker to have nothing to do either.
     if (cycle_.idle.any() && !cycle_.bufs.HasFull()) return;
   }
 }
 
+void MarkWorker::HandOnAll() {
+  TurnBlocks();
+  TurnBlocks();
+  work_.ShareAll();
+  if (work_.empty()) return;
+  work_.DropSome();
+  work_.DropSome();
+  cycle_.overflowed.StoreRelease(true);
+}
+
 bool MarkWorker::CheckIn() {
+  if (ABSL_PREDICT_FALSE(pausing() && !assisting_)) return false;
   if ((cycle_.idle.any() || cycle_.assists_starve.LoadRelaxed()) &&
       !cycle_.bufs.HasFull()) {
     work_.Share();
@@ -101,7 +112,7 @@ bool MarkWorker::CheckIn() {
 
 void MarkWorker::RunRootJobs() {
   uint64_t job = 0;
-  while (!leaves_ && cycle_.root_jobs.Claim(1, &job)) {
+  while (!pausing() && cycle_.root_jobs.Claim(1, &job)) {
     source_ = Addr();
     cycle_.roots->MarkRoots(static_cast<size_t>(job), *this);
     DrainLocal();
@@ -110,18 +121,21 @@ void MarkWorker::RunRootJobs() {
 
 void MarkWorker::RunRescanJobs() {
   uint64_t first = 0;
-  while (!leaves_ && cycle_.rescan_words.Claim(kRescanStep, &first)) {
+  while (!pausing() && cycle_.rescan_words.Claim(kRescanStep, &first)) {
     const uint64_t limit = cycle_.rescan_words.limit();
     const uint64_t end =
         limit - first < kRescanStep ? limit : first + kRescanStep;
     for (uint64_t i = first; i < end; ++i) RescanPages(i);
     Drain();
+    // Some of these may have been passed over: all are for the next rescan.
+    if (pausing()) cycle_.overflowed.StoreRelease(true);
   }
 }
 
 // Whether there is work again; false: marking is over.
 bool MarkWorker::AwaitWork() {
   const auto has_work = [this] {
+    if (pausing()) return false;
     return cycle_.bufs.HasFull() || cycle_.root_jobs.any_left() ||
            cycle_.rescan_words.any_left();
   };
@@ -133,7 +147,7 @@ bool MarkWorker::AwaitWork() {
     case IdleWorkers::Outcome::kLast:
       break;
   }
-  if (!cycle_.overflowed.LoadRelaxed() ||
+  if (pausing() || !cycle_.overflowed.LoadRelaxed() ||
       !cycle_.overflowed.ExchangeAcqRel(false)) {
     cycle_.idle.Finish();
     return false;
@@ -187,8 +201,9 @@ void MarkWorker::ScanAndDrain(MSpan& span, uint32_t index) {
 void MarkWorker::Drain() {
   for (;;) {
     DrainLocal();
+    if (ABSL_PREDICT_FALSE(pausing())) return;
     WorkBuf* words = nullptr;
-    if (leaves_ || !work_.TryTakeShared(&words)) return;
+    if (!work_.TryTakeShared(&words)) return;
     if (words != nullptr) MarkWords(*words);
   }
 }
@@ -250,7 +265,7 @@ void MarkWorker::DrainLocal() {
     while (head != tail) Push(objects_[head++ % kObjectRing]);
     if (assisting_) return;
     Rest();
-    if (leaves_) return;
+    if (pausing()) return;
   }
 }
 

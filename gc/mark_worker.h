@@ -94,15 +94,18 @@ class MarkWorker final : public PointerVisitor {
   void Drain();
   // What a GreyBuffer has published; `words` is empty afterwards.
   void MarkWords(WorkBuf& words);
-  // Until there are no local items, or an assist has scanned its share, or the
-  // worker leaves.
+  // Until there are no local items, or an assist has scanned its share.
   void DrainLocal();
   // Between two objects: whether DrainLocal is to go on.
   bool CheckIn();
-  // Tells the monitor; whether this worker need neither rest nor leave.
+  // Tells the monitor; whether this worker need not rest.
   bool Report();
-  // Hands everything on, and unless it leaves, rests until it may go on.
+  // Hands everything on, and rests until it may go on.
   void Rest();
+  bool pausing() const { return cycle_.pausing.LoadRelaxed(); }
+  // The same, when the round ends early: what cannot be handed on is found by a
+  // rescan.
+  void HandOnAll();
   void ScanItem(MarkItem item);
 
   // ---- Marking: mark-inl.h and mark_worker.cc.
@@ -169,7 +172,6 @@ class MarkWorker final : public PointerVisitor {
   MarkStats stats_;
   int index_ = 0;  // of a cycle's worker
   bool assisting_ = false;
-  bool leaves_ = false;
   // Of stats_.scanned_bytes: what the monitor knows of; at which an assist
   // ends, or the next report is due.
   uint64_t reported_ = 0;

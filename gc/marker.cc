@@ -73,27 +73,27 @@ void Marker::BeginCycle(RootSource& roots, const CycleOptions& options) {
   cycle_.overflowed.StoreRelaxed(false);
   cycle_.assists_starve.StoreRelaxed(false);
   cycle_.assists_closed.StoreRelaxed(false);
+  cycle_.pausing.StoreRelaxed(false);
   cycle_.others_marked.StoreRelaxed(0);
   cycle_.others_marked_bytes.StoreRelaxed(0);
   cycle_.others_scanned.StoreRelaxed(0);
-  ExpectWorkers();
+  ExpectWorkers(workers_);
 }
 
-void Marker::ExpectWorkers() {
-  for (int i = 0; i < workers_; ++i) {
+void Marker::ExpectWorkers(int count) {
+  for (int i = 0; i < count; ++i) {
     slots_[i].state.StoreRelaxed(WorkerState::kExpected);
   }
-  cycle_.idle.Reset(static_cast<uint32_t>(workers_));
+  cycle_.idle.Reset(static_cast<uint32_t>(count));
 }
 
 bool Marker::HasWork() const {
-  return cycle_.bufs.HasFull() || cycle_.overflowed.LoadAcquire() ||
-         cycle_.root_jobs.any_left() || cycle_.rescan_words.any_left();
+  return cycle_.bufs.HasFull() || cycle_.overflowed.LoadAcquire();
 }
 
-void Marker::NextRound() {
+void Marker::NextRound(int workers) {
   CheckReturned();
-  ExpectWorkers();
+  ExpectWorkers(std::min(workers, workers_));
 }
 
 void Marker::RunWorker(int index) {

@@ -58,6 +58,10 @@ class Marker {
   // an assist has handed back before its thread answers, stays to be seen by
   // HasWork; or they are open again.
   void CloseAssists(bool close) { cycle_.assists_closed.StoreRelaxed(close); }
+  // While set, a round ends early: each worker hands on what it has, and
+  // RunWorker returns. Until the next round, which must follow, everything that
+  // is left to do is in the heap's shared lists.
+  void SetPausing(bool pausing) { cycle_.pausing.StoreRelaxed(pausing); }
   // Whether workers are to publish more of what they have, for assists.
   void SetAssistsStarve(bool starve) {
     cycle_.assists_starve.StoreRelaxed(starve);
@@ -66,8 +70,9 @@ class Marker {
   // GreyBuffer has been published before, and nobody has added to one since,
   // all that is reachable is marked.
   bool HasWork() const;
-  // After all workers have returned: each may, and must, be run again.
-  void NextRound();
+  // After all workers have returned: the first `workers` may, and must, be run
+  // again; at most as many as there are.
+  void NextRound(int workers);
   // After all workers have returned, without work. Work-buffer spans are then
   // ready to be given back by FreeWorkBufSpans.
   MarkStats EndCycle();
@@ -95,7 +100,7 @@ class Marker {
 
   // Makes workers up to the index `count`; how many there are then.
   int MakeWorkers(int count);
-  void ExpectWorkers();
+  void ExpectWorkers(int count);
   void CheckReturned() const;
 
   MarkCycle cycle_;

@@ -4,10 +4,12 @@
 #include "tricolor/gc/marker.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -389,6 +391,78 @@ TEST_P(MarkerTest, WorkersForWhichThereIsNoMemoryAreLeftOut) {
   os_.StopFailing();
   heap_.ClearMarks();
   EXPECT_EQ(RunCycle(marker, roots, workers()).marked_objects, 2u);
+}
+
+// ---- Rounds that end early.
+
+// Has the round end after a few reports.
+class CuttingMonitor final : public MarkMonitor {
+ public:
+  explicit CuttingMonitor(Marker& marker) : marker_(marker) {}
+  bool Worked(int, uint64_t) override {
+    if (++reports_ % 8 == 0) marker_.SetPausing(true);
+    return true;
+  }
+  bool Rest(int) override { return true; }
+
+ private:
+  Marker& marker_;
+  std::atomic<int> reports_{0};
+};
+
+// Runs rounds of fewer workers each time, until one is not cut short; how many.
+int RunRounds(Marker& marker, int workers) {
+  for (int rounds = 1;; ++rounds) {
+    std::vector<std::thread> threads;
+    for (int i = 1; i < workers; ++i) {
+      threads.emplace_back([&marker, i] { marker.RunWorker(i); });
+    }
+    marker.RunWorker(0);
+    for (std::thread& thread : threads) thread.join();
+    if (!marker.cycle().pausing.LoadRelaxed()) return rounds;
+    marker.SetPausing(false);
+    workers = std::max(workers - 1, 1);
+    marker.NextRound(workers);
+  }
+}
+
+TEST_P(MarkerTest, RoundsThatEndEarlyLeaveNothingBehind) {
+  TestRandom random(TestSeed());
+  RandomGraph graph(heap_, random, 20000);
+  std::vector<uint32_t> start;
+  TestRoots roots;
+  for (uint32_t i = 0; i < graph.nodes.size(); i += 50) {
+    roots.AddPointer(graph.nodes[i].object);
+    start.push_back(i);
+  }
+  CuttingMonitor monitor(marker_);
+  marker_.BeginCycle(
+      roots, {.workers = workers(), .concurrent = true, .monitor = &monitor});
+  EXPECT_GT(RunRounds(marker_, workers()), 3);
+  const MarkStats stats = marker_.EndCycle();
+  const auto [objects, bytes] = graph.Check(heap_, start);
+  EXPECT_EQ(stats.marked_objects, objects);
+  EXPECT_EQ(stats.marked_bytes, bytes);
+}
+
+TEST_P(MarkerTest, RoundsThatEndEarlyLeaveNothingBehindWithoutMemory) {
+  TestRandom random(TestSeed());
+  FullHeap full(os_);
+  RandomGraph graph(full.heap(), random, 20000);
+  std::vector<uint32_t> start;
+  TestRoots roots;
+  for (uint32_t i = 0; i < graph.nodes.size(); i += 50) {
+    roots.AddPointer(graph.nodes[i].object);
+    start.push_back(i);
+  }
+  full.TakeAllPagesBut(0);
+  Marker marker(full.heap().heap, 4);
+  CuttingMonitor monitor(marker);
+  marker.BeginCycle(
+      roots, {.workers = workers(), .concurrent = true, .monitor = &monitor});
+  EXPECT_GT(RunRounds(marker, workers()), 3);
+  const MarkStats stats = marker.EndCycle();
+  EXPECT_EQ(stats.marked_objects, graph.Check(full.heap(), start).first);
 }
 
 // ---- The order of calls.

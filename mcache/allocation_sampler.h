@@ -46,7 +46,7 @@ class AllocationSampler {
   // On the allocating thread, in the middle of the allocation. May attach
   // cleanups and weak pointers to the object, and so learn of its death; must
   // not allocate from the heap, collect, wait for threads that are attached to
-  // it, or throw.
+  // it, or throw. Nor fork, in exact mode, unless a Root holds the object.
   virtual void OnSample(const AllocationSample& sample) = 0;
 
  protected:

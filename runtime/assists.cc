@@ -69,6 +69,12 @@ void Assists::AwaitCredit() {
   if (waiting_.FetchSubRelaxed(1) == 1) marker_.SetAssistsStarve(false);
 }
 
+void Assists::ResetAfterFork() {
+  credit_added_.ResetAfterFork();
+  waiting_.StoreRelaxed(0);
+  marker_.SetAssistsStarve(false);
+}
+
 void Assists::WakeAll() {
   MutexLock lock(mutex_);
   credit_added_.SignalAll();

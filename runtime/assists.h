@@ -51,6 +51,10 @@ class Assists {
   // Nanoseconds of processor time spent in assists since the last call.
   uint64_t TakeTime() { return time_.ExchangeRelaxed(0); }
 
+  // Handlers of fork(): the lock to hold; in the child: nobody waits.
+  Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+  void ResetAfterFork();
+
  private:
   // What it does itself of `owed`.
   uint64_t Mark(MutatorContext& context, uint64_t owed);

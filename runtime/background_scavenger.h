@@ -39,6 +39,8 @@ class BackgroundScavenger final : private BatchThread::Work,
   // As in BatchThread. A paused scavenger has no pages in its hands.
   void Pause() { thread_.Pause(); }
   void Resume() { thread_.Resume(); }
+  // As in BatchThread: handlers of fork().
+  BatchThread& thread() { return thread_; }
 
  private:
   // BatchThread::Work.

@@ -51,6 +51,8 @@ class BackgroundSweeper final : private BatchThread::Work {
   // As in BatchThread.
   void Pause() { thread_.Pause(); }
   void Resume() { thread_.Resume(); }
+  // As in BatchThread: handlers of fork().
+  BatchThread& thread() { return thread_; }
 
  private:
   // BatchThread::Work: one batch of whatever is to be done.

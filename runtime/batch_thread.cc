@@ -33,6 +33,10 @@ bool BatchThread::Wake(int64_t delay_ns) {
     wanted_from_ = from;
     wakes_.Signal();
   }
+  return StartThread();
+}
+
+bool BatchThread::StartThread() {
   if (thread_.started()) return true;
   const auto body = [](void* self) { static_cast<BatchThread*>(self)->Loop(); };
   return thread_.Start(name_, body, this);
@@ -50,6 +54,17 @@ void BatchThread::Resume() {
   if (--pauses_ != 0) return;
   interrupted_.StoreRelaxed(ending_);
   wakes_.Signal();
+}
+
+void BatchThread::ResetAfterFork() {
+  wakes_.ResetAfterFork();
+  idle_.ResetAfterFork();
+  thread_.ForgetAfterFork();
+}
+
+void BatchThread::Revive() {
+  MutexLock lock(mutex_);
+  if (wanted_from_ != kNever && !ending_) StartThread();
 }
 
 void BatchThread::Loop() {

@@ -52,12 +52,20 @@ class BatchThread {
   // Ends the thread; a batch that runs comes to its end. Once, or again without
   // effect; nobody wakes it any more.
   void End();
+  // Handlers of fork(): the lock to hold; in the child, where no batch runs and
+  // it is paused: the thread is gone; the next wake makes it anew, and so does
+  // Revive when a batch was wanted.
+  Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+  void ResetAfterFork();
+  void Revive();
   // For a batch: somebody waits for its end. A hint: relaxed.
   bool interrupted() const { return interrupted_.LoadRelaxed(); }
 
  private:
   static constexpr int64_t kNever = INT64_MAX;
 
+  // False when the system has no thread for it.
+  bool StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Loop();
   // Waits until a batch is due: false when the thread is to end.
   bool AwaitBatch();

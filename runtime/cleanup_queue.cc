@@ -206,11 +206,12 @@ CleanupRecord* CleanupQueue::TakeUnit() {
   MutexLock lock(mutex_);
   CleanupRecord* const unit = queue_;
   if (unit == nullptr || ending_) return nullptr;
-  CleanupRecord* last = unit;
-  last->state = CleanupRecord::State::kRunning;
-  while (last->next != nullptr && last->next->object == unit->object) {
-    last = last->next;
-    last->state = CleanupRecord::State::kRunning;
+  CleanupRecord* last = nullptr;
+  for (CleanupRecord* r = unit; r != nullptr && r->object == unit->object;
+       r = r->next) {
+    r->state = CleanupRecord::State::kTaken;
+    r->taker = ThreadToken();
+    last = r;
   }
   queue_ = last->next;
   last->next = nullptr;
@@ -220,6 +221,11 @@ CleanupRecord* CleanupQueue::TakeUnit() {
 
 CleanupRecord* CleanupQueue::RunFirst(CleanupRecord* unit) {
   CleanupRecord* const next = unit->next;
+  {
+    const NoPreempt no_preempt;
+    MutexLock lock(mutex_);
+    unit->state = CleanupRecord::State::kRunning;
+  }
   CallGuarded(*unit->call, unit->finalizer);
   // The list of due finalizers is about to lose the object, which the call may
   // have stored where the barrier does not look for new values.
@@ -335,6 +341,51 @@ void CleanupQueue::ExecutorLoop() {
       }
     }
   }
+}
+
+// ---- Fork.
+
+void CleanupQueue::InsertSorted(CleanupRecord** list, CleanupRecord& record) {
+  const auto before = [&record](const CleanupRecord& other) {
+    return other.object != record.object ? other.object < record.object
+                                         : other.id < record.id;
+  };
+  while (*list != nullptr && before(**list)) list = &(*list)->next;
+  record.next = *list;
+  *list = &record;
+}
+
+void CleanupQueue::ResetAfterFork() {
+  executor_wakes_.ResetAfterFork();
+  MutexLock lock(mutex_);
+  if (executor_.ForgetAfterFork()) {
+    started_ = false;
+    lost_ = true;
+  }
+  CleanupRecord* again = nullptr;
+  for (Block* b = blocks_; b != nullptr; b = b->next) {
+    for (CleanupRecord& record : b->records) {
+      if (record.state != CleanupRecord::State::kTaken) continue;
+      if (record.taker == ThreadToken()) continue;
+      record.state = CleanupRecord::State::kQueued;
+      InsertSorted(&again, record);
+    }
+  }
+  // Before the others: they had been taken first.
+  CleanupRecord** end = &again;
+  while (*end != nullptr) end = &(*end)->next;
+  *end = queue_;
+  if (queue_ == nullptr) queue_end_ = again == nullptr ? &queue_ : end;
+  queue_ = again;
+}
+
+void CleanupQueue::ReviveExecutor(Heap& heap) {
+  {
+    MutexLock lock(mutex_);
+    if (!lost_ || ending_) return;
+    lost_ = false;
+  }
+  StartExecutor(heap);
 }
 
 }  // namespace tricolor::runtime

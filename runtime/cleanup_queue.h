@@ -7,7 +7,7 @@
 // Heap::RunCleanups, calls them.
 //
 // A record is type-stable: the handle that AddCleanup returned knows it by its
-// id. States: free -> armed -> queued -> running -> free, or armed ->
+// id. States: free -> armed -> queued -> taken -> running -> free, or armed ->
 // (stopped ->) free. An armed record's object has not been freed: the sweeper
 // frees a span only after the queue has taken its dead specials. Several
 // threads may run calls; those of one object are taken together by one of them.
@@ -37,7 +37,14 @@ class Heap;
 namespace tricolor::runtime {
 
 struct CleanupRecord {
-  enum class State : uint8_t { kFree, kArmed, kStopped, kQueued, kRunning };
+  enum class State : uint8_t {
+    kFree,
+    kArmed,
+    kStopped,
+    kQueued,
+    kTaken,
+    kRunning
+  };
 
   State state = State::kFree;
   bool finalizer = false;
@@ -46,6 +53,7 @@ struct CleanupRecord {
   Addr object;                    // its slot
   Addr given;                     // what was given as the object
   CleanupCall* call = nullptr;    // owned
+  const void* taker = nullptr;    // ThreadToken() of who has taken it
   CleanupRecord* next = nullptr;  // free list, queue, or unit that is run
   // The list of due finalizers.
   CleanupRecord* due_next = nullptr;
@@ -102,6 +110,14 @@ class CleanupQueue final : public mheap::SpecialReceiver {
   // EndExecutor: nothing is called any more.
   void DropAll();
 
+  // Handlers of fork(): the lock to hold. In the child, whose only thread is
+  // the caller: what others had taken and not begun waits again; what they were
+  // running never ends. The executor is gone, unless it forked.
+  Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+  void ResetAfterFork();
+  // Makes it anew if it was there before.
+  void ReviveExecutor(Heap& heap);
+
  private:
   // Records come by the block, and stay.
   struct Block {
@@ -139,6 +155,8 @@ class CleanupQueue final : public mheap::SpecialReceiver {
   CleanupRecord* TakeUnit();
   // Calls, and frees, the first record of a unit; the next one.
   CleanupRecord* RunFirst(CleanupRecord* unit);
+  // Into the place where it belongs among those to be queued again.
+  static void InsertSorted(CleanupRecord** list, CleanupRecord& record);
   void ExecutorLoop();
   // False when the executor is to end. On a native thread.
   bool AwaitQueued();
@@ -158,6 +176,7 @@ class CleanupQueue final : public mheap::SpecialReceiver {
   uint64_t last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
+  bool lost_ ABSL_GUARDED_BY(mutex_) = false;  // by a fork
 };
 
 }  // namespace tricolor::runtime

@@ -36,8 +36,8 @@ Collector::Collector(const CollectorParts& parts,
       made_at_(SteadyNanoseconds()),
       limiter_(made_at_, options.processors),
       assists_(parts.pacer, limiter_, parts.marker),
-      pace_(parts.pacer, limiter_, assists_, parts.world, options.processors,
-            options.workers),
+      pace_(parts.pacer, limiter_, assists_, parts.marker, parts.world,
+            options.processors, options.workers),
       crew_(parts.marker, options.workers),
       scavenge_log_(parts.heap),
       scavenger_(parts.heap,
@@ -65,9 +65,12 @@ Collector::~Collector() {
 // ---- Whose turn it is.
 
 void Collector::BeginTurn() {
-  MutexLock lock(mutex_);
-  while (turn_taken_) turn_ended_.Wait(mutex_);
-  turn_taken_ = true;
+  {
+    MutexLock lock(mutex_);
+    while (turn_taken_) turn_ended_.Wait(mutex_);
+    turn_taken_ = true;
+  }
+  FinishOpenCycle();
 }
 
 void Collector::EndTurn() {
@@ -87,13 +90,18 @@ Collector::Turn::Turn(Collector& collector) : collector_(collector) {
 Collector::Turn::~Turn() { collector_.EndTurn(); }
 
 bool Collector::BeginVisit() {
-  MutexLock lock(mutex_);
-  while (turn_taken_ && !open_to_visits_) turn_ended_.Wait(mutex_);
-  if (turn_taken_) {
-    ++visits_;
-    return false;
+  {
+    MutexLock lock(mutex_);
+    while (turn_taken_ && (!open_to_visits_ || fork_waits_)) {
+      turn_ended_.Wait(mutex_);
+    }
+    if (turn_taken_) {
+      ++visits_;
+      return false;
+    }
+    turn_taken_ = true;
   }
-  turn_taken_ = true;
+  FinishOpenCycle();
   return true;
 }
 
@@ -133,6 +141,7 @@ void Collector::Collect() {
     turn_taken_ = true;
     ++full_started_;
   }
+  FinishOpenCycle();
   RunCycle(/*forced=*/true);
   SweepEverything();
   // Who asks for a collection may not ask for another one soon: what it has
@@ -167,7 +176,7 @@ bool Collector::TryBriefCycle() {
     // has lost its processor.
     while (brief_ && parts_.pacer.outrun()) turn_ended_.Wait(mutex_);
     if (brief_) return true;
-    if (turn_taken_ || driver_wanted_) return false;
+    if (turn_taken_ || driver_wanted_ || open_cycle_) return false;
     // It sees to it that cycles come in times of silence, too.
     if (!StartDriver()) return false;
     turn_taken_ = true;
@@ -224,13 +233,10 @@ void Collector::DriverLoop() {
       case DriverTask::kEnd:
         return;
       case DriverTask::kRunCycle:
-        RunCycle(/*forced=*/false);
+        if (!FinishOpenCycle()) RunCycle(/*forced=*/false);
         break;
       case DriverTask::kGoOnWithCycle:
-        cycle_.cpu_since = ThreadCpuNanoseconds();
-        MarkBesideProgram();
-        StopWorld();
-        CloseCycle();
+        FinishBesideProgram(/*resumed=*/false);
         break;
     }
     MutexLock lock(mutex_);
@@ -250,7 +256,7 @@ Collector::DriverTask Collector::AwaitTask() {
         silence != 0 && SteadyNanoseconds() - last_cycle_ >= silence;
     if ((driver_wanted_ || silent) && !turn_taken_) {
       // Another cycle may have run since the driver was asked for.
-      if (silent || parts_.pacer.due()) {
+      if (silent || open_cycle_ || parts_.pacer.due()) {
         turn_taken_ = true;
         return DriverTask::kRunCycle;
       }
@@ -271,11 +277,15 @@ Collector::DriverTask Collector::AwaitTask() {
 
 void Collector::RunCycle(bool forced) {
   if (!OpenCycle(forced, /*brief=*/false)) return;
-  if (options_.concurrent) {
-    StartToMark();
-    MarkBesideProgram();
-    StopWorld();
-  }
+  if (!options_.concurrent) return CloseCycle();
+  StartToMark();
+  FinishBesideProgram(/*resumed=*/false);
+}
+
+void Collector::FinishBesideProgram(bool resumed) {
+  cycle_.cpu_since = ThreadCpuNanoseconds();
+  MarkBesideProgram(resumed);
+  StopWorld();
   CloseCycle();
 }
 
@@ -325,7 +335,8 @@ void Collector::StartToMark() {
   cycle_.record.first_stop = now - cycle_.stop_requested;
   cycle_.record.first_stopped = now - cycle_.stopped_at;
   CountCpu();
-  OpenToVisits();
+  MutexLock lock(mutex_);
+  turn_ended_.SignalAll();  // for those who wait for marking to begin
 }
 
 void Collector::CloseCycle() {
@@ -432,19 +443,25 @@ bool Collector::MarkBriefly() {
   pace_.BeginBrief(options_.brief_bytes);
   cycle_.cpu_ns += crew_.Run(1);
   if (!pace_.EndBrief()) return true;
-  parts_.marker.NextRound();
+  parts_.marker.NextRound(1);
   return false;
 }
 
 // The first handshake is what the stacks are scanned in.
-void Collector::MarkBesideProgram() {
+void Collector::MarkBesideProgram(bool resumed) {
+  OpenToVisits();
+  SetMayRest(true);
   ShadeBesideProgram();
+  if (resumed) parts_.marker.NextRound(cycle_.record.workers);
   for (;;) {
     parts_.marker.CloseAssists(false);
     cycle_.cpu_ns += crew_.Run(cycle_.record.workers);
-    if (!parts_.marker.HasWork() && !ShadeBesideProgram()) break;
-    parts_.marker.NextRound();
+    if (!RestForFork() && !parts_.marker.HasWork() && !ShadeBesideProgram()) {
+      break;
+    }
+    parts_.marker.NextRound(cycle_.record.workers);
   }
+  SetMayRest(false);
   CloseToVisits();
   CountCpu();
 }
@@ -471,7 +488,7 @@ void Collector::FinishMark() {
       cycle_.cpu_ns += crew_.Run(record.workers);
     } else if (parts_.marker.HasWork()) {
       // Little, for the last handshake found nothing.
-      parts_.marker.NextRound();
+      parts_.marker.NextRound(record.workers);
       cycle_.cpu_ns += crew_.Run(record.workers);
     }
     parts_.roots.EndMarking();
@@ -585,6 +602,7 @@ void Collector::GoalsChanged() {
     SetScavengeGoals();
   }
   ThreadNativeScope native;  // the system takes its time
+  NoFork no_fork(*this);
   ReturnMemory();
 }
 

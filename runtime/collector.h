@@ -147,6 +147,47 @@ class Collector final : private BackgroundSweeper::Listener {
   void PauseBackground(const Turn&);
   void ResumeBackground(const Turn&);
 
+  // While it lives, no fork takes place: for threads that have memory of the
+  // heap in their hands without a turn. On a native thread.
+  class NoFork {
+   public:
+    explicit NoFork(Collector& collector);
+    ~NoFork();
+    NoFork(const NoFork&) = delete;
+    NoFork& operator=(const NoFork&) = delete;
+
+   private:
+    Collector& collector_;
+  };
+
+  // ---- Handlers of fork(): collector_fork.cc. One thread at a time, with no
+  // mutator managed. Between the two nobody has a turn, or the cycle that runs
+  // stands still between two rounds of marking; no batch runs in the
+  // background.
+  void BeginFork();
+  void EndForkInParent();
+  // In the child: the cycle that stood still is open, to be finished by the
+  // next turn. The threads are gone.
+  void EndForkInChild();
+  // Makes the threads that have something to do.
+  void ReviveThreads();
+  // Calls visit(mutex) for each one that is to be held.
+  template <typename Visit>
+  void ForEachMutex(const Visit& visit) {
+    visit(mutex_);
+    visit(crew_.mutex());
+    visit(assists_.mutex());
+    visit(background_.thread().mutex());
+    visit(scavenger_.thread().mutex());
+    visit(limiter_.mutex());
+    visit(scavenge_log_.mutex());
+  }
+  // A thread waits in BeginFork.
+  bool fork_waits() const {
+    MutexLock lock(mutex_);
+    return fork_waits_;
+  }
+
   // The percentage or the limit of the pacer has changed.
   void GoalsChanged();
   // A request has given memory back.
@@ -210,8 +251,18 @@ class Collector final : private BackgroundSweeper::Listener {
   void StopWorld() ABSL_EXCLUSIVE_LOCK_FUNCTION(parts_.world.stopped());
   // Marking has begun, and goes on beside the program.
   void StartToMark() ABSL_UNLOCK_FUNCTION(parts_.world.stopped());
+  // The rest of a cycle whose barriers are on, of which another thread may have
+  // done the beginning. `resumed`: the cycle has been open since a fork.
+  void FinishBesideProgram(bool resumed);
   // Marks until a handshake finds nothing to do.
-  void MarkBesideProgram();
+  void MarkBesideProgram(bool resumed);
+  // Between two rounds: stands still while a fork takes place. Whether the last
+  // round may have ended for that.
+  bool RestForFork() ABSL_LOCKS_EXCLUDED(mutex_);
+  // From now on, or until now, a fork may come between two rounds.
+  void SetMayRest(bool may) ABSL_LOCKS_EXCLUDED(mutex_);
+  // In a turn: finishes a cycle that is open. Whether there was one.
+  bool FinishOpenCycle() ABSL_LOCKS_EXCLUDED(mutex_);
   // What is left, in the stop.
   void FinishMark() ABSL_EXCLUSIVE_LOCKS_REQUIRED(parts_.world.stopped());
   // By a second marker; fatal when an object is not marked that is reachable.
@@ -278,6 +329,15 @@ class Collector final : private BackgroundSweeper::Listener {
   // Who has the turn marks, and lets others visit: so many do.
   bool open_to_visits_ ABSL_GUARDED_BY(mutex_) = false;
   int visits_ ABSL_GUARDED_BY(mutex_) = 0;
+  // A fork is wanted, or takes place.
+  bool fork_waits_ ABSL_GUARDED_BY(mutex_) = false;
+  // The cycle marks in rounds; it stands still between two of them.
+  bool may_rest_ ABSL_GUARDED_BY(mutex_) = false;
+  bool resting_ ABSL_GUARDED_BY(mutex_) = false;
+  int no_fork_ ABSL_GUARDED_BY(mutex_) = 0;  // NoForks that live
+  // Left by a thread that did not come along into this process.
+  bool open_cycle_ ABSL_GUARDED_BY(mutex_) = false;
+  bool driver_lost_ ABSL_GUARDED_BY(mutex_) = false;
   // When the last cycle ended, or was given up.
   uint64_t last_cycle_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t full_started_ ABSL_GUARDED_BY(mutex_) = 0;  // forced cycles

@@ -1,8 +1,5 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
-//
-// Fibers made with makecontext and swapcontext. The sanitizers are told of each
-// switch, as a program that runs under them must do.
 
 #include "tricolor/runtime/fiber.h"
 
@@ -22,144 +19,15 @@
 #include "absl/base/attributes.h"
 #include "absl/base/config.h"
 #include "gtest/gtest.h"
+#include "tricolor/runtime/fiber_testing.h"
 #include "tricolor/runtime/heap.h"
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/marking_testing.h"
 #include "tricolor/runtime/runtime_testing.h"
 #include "tricolor/runtime/world.h"
 
-#ifdef ABSL_HAVE_ADDRESS_SANITIZER
-#include <sanitizer/common_interface_defs.h>
-#endif
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-#include <sanitizer/tsan_interface.h>
-#endif
-
 namespace tricolor::runtime {
 namespace {
-
-constexpr size_t kStackBytes = 256 << 10;
-
-// Something to switch to.
-struct Context {
-  ucontext_t ucontext = {};
-  StackBounds bounds;
-  void* asan_stack = nullptr;
-  void* tsan_fiber = nullptr;
-
-  // The calling thread's own.
-  void SetOwn() {
-    bounds = StackBounds::OfThisThread();
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-    tsan_fiber = __tsan_get_current_fiber();
-#endif
-  }
-};
-
-// Tells the sanitizers. `fake_stack`: null when the stack is left for good.
-ABSL_ATTRIBUTE_ALWAYS_INLINE inline void BeforeSwitch(
-    [[maybe_unused]] void** fake_stack, [[maybe_unused]] const Context& to) {
-#ifdef ABSL_HAVE_ADDRESS_SANITIZER
-  __sanitizer_start_switch_fiber(fake_stack, Addr(to.bounds.low).pointer(),
-                                 to.bounds.high - to.bounds.low);
-#endif
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-  __tsan_switch_to_fiber(to.tsan_fiber, 0);
-#endif
-}
-ABSL_ATTRIBUTE_ALWAYS_INLINE inline void AfterSwitch(
-    [[maybe_unused]] void* fake_stack) {
-#ifdef ABSL_HAVE_ADDRESS_SANITIZER
-  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
-#endif
-}
-
-ABSL_ATTRIBUTE_NOINLINE void Switch(Mutator& mutator, Context& from,
-                                    Context& to, FiberStack* stack) {
-  FiberSwitch announced(mutator, stack);
-  BeforeSwitch(&from.asan_stack, to);
-  swapcontext(&from.ucontext, &to.ucontext);
-  AfterSwitch(from.asan_stack);
-}
-
-class Fiber {
- public:
-  Fiber(Heap& heap, std::function<void(Fiber&)> body)
-      : heap_(heap), memory_(Map()), body_(std::move(body)) {
-    stack_ = std::make_unique<FiberStack>(heap, memory_, kStackBytes);
-    const auto low = reinterpret_cast<uintptr_t>(memory_);
-    context_.bounds = {low, low + kStackBytes};
-    getcontext(&context_.ucontext);
-    context_.ucontext.uc_stack.ss_sp = memory_;
-    context_.ucontext.uc_stack.ss_size = kStackBytes;
-    const auto self = reinterpret_cast<uint64_t>(this);
-    makecontext(&context_.ucontext, reinterpret_cast<void (*)()>(&Main), 2,
-                static_cast<unsigned>(self >> 32), static_cast<unsigned>(self));
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-    context_.tsan_fiber = __tsan_create_fiber(0);
-#endif
-  }
-  ~Fiber() {
-    stack_.reset();
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-    __tsan_destroy_fiber(context_.tsan_fiber);
-#endif
-    munmap(memory_, kStackBytes);
-  }
-
-  Heap& heap() { return heap_; }
-  // Of the thread that runs the fiber now.
-  ABSL_ATTRIBUTE_NOINLINE Mutator& mutator() {
-    return *Mutator::Current(heap_);
-  }
-  FiberStack& stack() { return *stack_; }
-  Context& context() { return context_; }
-  bool ended() const { return ended_; }
-
-  // Goes on with the fiber, until it yields.
-  ABSL_ATTRIBUTE_NOINLINE void Resume(Mutator& mutator) {
-    Context own;
-    own.SetOwn();
-    resumer_ = &own;
-    Switch(mutator, own, context_, stack_.get());
-  }
-  // Back to who has resumed it.
-  ABSL_ATTRIBUTE_NOINLINE void Yield() {
-    Switch(mutator(), context_, *resumer_, nullptr);
-  }
-  // On this fiber: goes on with another one, in this one's place.
-  ABSL_ATTRIBUTE_NOINLINE void SwitchTo(Fiber& other) {
-    other.resumer_ = resumer_;
-    Switch(mutator(), context_, other.context_, other.stack_.get());
-  }
-
- private:
-  static void* Map() {
-    return mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  }
-  static void Main(unsigned high, unsigned low) {
-    AfterSwitch(nullptr);
-    auto* self = Addr((uint64_t{high} << 32) | low).as<Fiber>();
-    FiberSwitch::Arrive(self->heap_);
-    self->body_(*self);
-    self->ended_ = true;
-    self->Leave();
-  }
-  ABSL_ATTRIBUTE_NOINLINE void Leave() {
-    FiberSwitch::Last(mutator(), nullptr);
-    BeforeSwitch(nullptr, *resumer_);
-    setcontext(&resumer_->ucontext);
-  }
-
-  Heap& heap_;
-  void* const memory_;
-  std::function<void(Fiber&)> body_;
-  std::unique_ptr<FiberStack> stack_;
-  Context context_;
-  Context* resumer_ = nullptr;
-  bool ended_ = false;
-};
 
 HeapOptions CheckedOptions(const char* more = "") {
   HeapOptions options = QuietOptions();
@@ -547,6 +415,8 @@ TEST(FiberDeathTest, TheMutatorIsDestroyedOnAFiber) {
 }
 
 TEST(FiberDeathTest, TheHeapIsDestroyedBeforeTheStack) {
+  // Not in a child of fork(), where the stack could be some other thread's.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
   auto heap = std::make_unique<Heap>(QuietOptions());
   Fiber fiber(*heap, [](Fiber&) {});
   EXPECT_DEATH(heap.reset(), "knows 1 stacks of fibers");

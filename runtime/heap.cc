@@ -45,6 +45,7 @@ absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(const HeapOptions& options) {
 
 void Heap::Collect() {
   const runtime::NoPreempt no_preempt;
+  core_->ReviveServices();
   core_->collector().Collect();
 }
 

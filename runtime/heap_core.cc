@@ -18,6 +18,7 @@
 #include "tricolor/mheap/size_classes.h"
 #include "tricolor/pagealloc/page_alloc.h"
 #include "tricolor/runtime/debug_settings.h"
+#include "tricolor/runtime/fork.h"
 #include "tricolor/runtime/heap_registry.h"
 
 namespace tricolor::runtime {
@@ -95,6 +96,7 @@ void CountObjects(const mheap::HeapStats& from, MemStats* stats) {
 
 absl::StatusOr<std::unique_ptr<HeapCore>> HeapCore::Create(
     const HeapOptions& options) {
+  InstallForkHandlers();
   OsMemory& os = options.os == nullptr ? ProcessMemory() : *options.os;
   auto mheap = std::make_unique<mheap::MHeap>(
       os, mheap::MHeapOptions{
@@ -166,8 +168,29 @@ void HeapCore::Shutdown() {
   // Their callables may hold Roots.
   cleanups_.DropAll();
   const size_t roots = roots_.CountUsed();
-  TRICOLOR_CHECK(roots == 0, "heap %p destroyed while %zu Roots hold objects",
+  TRICOLOR_CHECK(roots == 0 || forked_,
+                 "heap %p destroyed while %zu Roots hold objects",
                  static_cast<void*>(heap_), roots);
+}
+
+void HeapCore::ReviveServicesSlow() {
+  if (!services_lost_.ExchangeRelaxed(false)) return;
+  collector_.ReviveThreads();
+  cleanups_.ReviveExecutor(*heap_);
+}
+
+void HeapCore::EndForkInParent() {
+  world_.StartAfterFork();
+  collector_.EndForkInParent();
+}
+
+void HeapCore::EndForkInChild() {
+  forked_ = true;
+  services_lost_.StoreRelaxed(true);
+  cleanups_.ResetAfterFork();
+  world_.ForgetOtherThreads();
+  collector_.EndForkInChild();
+  world_.StartAfterFork();
 }
 
 template <typename Action>
@@ -183,6 +206,7 @@ void HeapCore::Stopped(Action action) {
 
 template <typename Action>
 void HeapCore::Quiesced(Action action) {
+  ReviveServices();
   ThreadNativeScope native;
   Collector::Turn turn(collector_);
   collector_.PauseBackground(turn);
@@ -244,6 +268,7 @@ void HeapCore::FreeOsMemory() {
         [this](Processor& p) { mheap_->FlushPageCache(p.pages()); });
   });
   ThreadNativeScope native;  // the system takes its time
+  const Collector::NoFork no_fork(collector_);
   mheap_->Scavenge(mheap_->mapped());
   collector_.LogScavenging();
 }

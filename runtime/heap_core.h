@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/base/optimization.h"
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "tricolor/base/atomic.h"
 #include "tricolor/gc/gc_pacer.h"
@@ -69,6 +71,27 @@ class HeapCore {
     return zealous() && slow_allocations_.FetchAddRelaxed(1) % debug_.zeal == 0;
   }
 
+  // In a child of fork(): makes the threads of the heap that it needs, once.
+  // Called before work that may have to wait for one.
+  void ReviveServices() {
+    if (ABSL_PREDICT_FALSE(services_lost_.LoadRelaxed())) ReviveServicesSlow();
+  }
+
+  // ---- Handlers of fork(), in this order for all heaps: see fork.cc.
+  void BeginFork() { collector_.BeginFork(); }
+  void StopForFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { world_.StopForFork(); }
+  // Calls visit(mutex) for each one that a thread may hold which no stop stops.
+  template <typename Visit>
+  void ForEachMutex(const Visit& visit) {
+    visit(world_.mutex());
+    visit(roots_.mutex());
+    visit(cleanups_.mutex());
+    visit(pacer_.mutex());
+    collector_.ForEachMutex(visit);
+  }
+  void EndForkInParent() ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  void EndForkInChild() ABSL_NO_THREAD_SAFETY_ANALYSIS;
+
   MemStats ReadMemStats();
   void FreeOsMemory();
   void CheckInvariants();
@@ -100,11 +123,16 @@ class HeapCore {
   template <typename Action>
   void Quiesced(Action action);
   mheap::MSpan& SpanOfObject(const void* p);
+  void ReviveServicesSlow();
 
   const HeapOptions options_;
   const DebugSettings debug_;
   Atomic<uint64_t> slow_allocations_;  // counted only for zeal
   Heap* heap_ = nullptr;
+  // This process is a child of fork(), and has not needed them yet.
+  Atomic<bool> services_lost_;
+  // It is one: some Roots may belong to threads of the parent.
+  bool forked_ = false;
   std::unique_ptr<mheap::MHeap> mheap_;
   mcentral::MCentrals centrals_;
   gc::GcPacer pacer_;

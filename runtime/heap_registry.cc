@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/atomic.h"
 #include "tricolor/base/mutex.h"
+#include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
 namespace {
@@ -56,6 +57,7 @@ HeapCore* Read(const Entry& entry, uint64_t p) {
 }  // namespace
 
 bool HeapRegistry::Add(HeapCore* core, AddrRange range) {
+  const ThreadNativeScope native;
   MutexLock lock(registry_mutex);
   const size_t used = entries_used.LoadRelaxed();
   size_t i = 0;
@@ -67,6 +69,7 @@ bool HeapRegistry::Add(HeapCore* core, AddrRange range) {
 }
 
 void HeapRegistry::Remove(HeapCore* core) {
+  const ThreadNativeScope native;
   MutexLock lock(registry_mutex);
   size_t used = entries_used.LoadRelaxed();
   for (size_t i = 0; i < used; ++i) {
@@ -84,5 +87,10 @@ HeapCore* HeapRegistry::Find(const void* p) {
   }
   return nullptr;
 }
+
+void HeapRegistry::LockForFork() { registry_mutex.LockForFork(); }
+void HeapRegistry::UnlockAfterFork() { registry_mutex.UnlockAfterFork(); }
+size_t HeapRegistry::Entries() { return entries_used.LoadRelaxed(); }
+HeapCore* HeapRegistry::At(size_t i) { return entries[i].core.LoadRelaxed(); }
 
 }  // namespace tricolor::runtime

@@ -30,6 +30,14 @@ class HeapRegistry {
   // The heap whose range contains `p`, or null. The answer stands as long as
   // the caller knows that heap to live: who has a pointer to an object does.
   static HeapCore* Find(const void* p);
+
+  // ---- Handlers of fork(). Held: no heap comes or goes. Who adds or removes
+  // one waits in native state.
+  static void LockForFork();
+  static void UnlockAfterFork();
+  // With that lock: the number of entries; the heap of one of them, or null.
+  static size_t Entries();
+  static HeapCore* At(size_t i);
 };
 
 }  // namespace tricolor::runtime

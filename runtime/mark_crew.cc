@@ -48,6 +48,16 @@ uint64_t MarkCrew::Run(int workers) {
   return cpu_ns_;
 }
 
+void MarkCrew::ResetAfterFork() {
+  helpers_wake_.ResetAfterFork();
+  done_.ResetAfterFork();
+  for (const auto& helper : helpers_) helper->thread.ForgetAfterFork();
+  helpers_.clear();
+  MutexLock lock(mutex_);
+  // A new helper takes part from the next round on, not in the last one.
+  workers_ = 0;
+}
+
 void MarkCrew::HelperLoop(int index) {
   uint64_t round = 0;
   for (;;) {

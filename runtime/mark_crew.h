@@ -37,6 +37,11 @@ class MarkCrew {
   // nanoseconds, of the others.
   uint64_t Run(int workers);
 
+  // Handlers of fork(): the lock to hold; in the child, where none runs: the
+  // threads are gone, and Prepare makes others.
+  Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+  void ResetAfterFork();
+
  private:
   struct Helper {
     MarkCrew* crew;

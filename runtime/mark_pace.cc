@@ -43,7 +43,12 @@ void MarkPace::BeginBrief(uint64_t bytes) {
 
 bool MarkPace::EndBrief() {
   brief_ = false;
+  marker_.SetPausing(false);
   return brief_left_ == 0;
+}
+
+void MarkPace::ResetAfterFork() {
+  std::fill(cpu_at_start_.begin(), cpu_at_start_.end(), 0);
 }
 
 uint64_t MarkPace::End(uint64_t cpu_ns, uint64_t now) {
@@ -74,7 +79,7 @@ bool MarkPace::MayGoOn(int index, uint64_t now) {
   return pacer_.FractionalMayRun(cpu - at_start, now);
 }
 
-gc::MarkVerdict MarkPace::Worked(int index, uint64_t bytes) {
+bool MarkPace::Worked(int index, uint64_t bytes) {
   if (bytes != 0) {
     pacer_.AddWork(gc::ScanWork::kHeap, bytes);
     pacer_.credit().Add(bytes);
@@ -83,11 +88,12 @@ gc::MarkVerdict MarkPace::Worked(int index, uint64_t bytes) {
   }
   if (brief_) {
     brief_left_ = SaturatingSub(brief_left_, bytes);
-    return brief_left_ == 0 ? gc::MarkVerdict::kLeave : gc::MarkVerdict::kGoOn;
+    if (brief_left_ == 0) marker_.SetPausing(true);
+    return true;
   }
   const uint64_t now = SteadyNanoseconds();
   if (limiter_.NeedsUpdate(now)) limiter_.Update(now);
-  return MayGoOn(index, now) ? gc::MarkVerdict::kGoOn : gc::MarkVerdict::kRest;
+  return MayGoOn(index, now);
 }
 
 bool MarkPace::Rest(int index) {

@@ -22,6 +22,7 @@
 #include "tricolor/gc/cpu_limiter.h"
 #include "tricolor/gc/gc_pacer.h"
 #include "tricolor/gc/mark_cycle.h"
+#include "tricolor/gc/marker.h"
 #include "tricolor/runtime/assists.h"
 #include "tricolor/runtime/world.h"
 
@@ -31,8 +32,10 @@ class MarkPace final : public gc::MarkMonitor {
  public:
   // All outlive this. `max_workers`: threads that there can be.
   MarkPace(gc::GcPacer& pacer, gc::CpuLimiter& limiter, Assists& assists,
-           const World& world, int processors, int max_workers)
-      : pacer_(pacer),
+           gc::Marker& marker, const World& world, int processors,
+           int max_workers)
+      : marker_(marker),
+        pacer_(pacer),
         limiter_(limiter),
         assists_(assists),
         world_(world),
@@ -43,10 +46,12 @@ class MarkPace final : public gc::MarkMonitor {
   int Workers() const;
   // A cycle begins to mark.
   void Begin(const gc::MarkWorkers& workers, uint64_t now);
+  // The cycle that marks goes on with other threads, in a child of fork().
+  void ResetAfterFork();
   // The world is stopped for the rest of the marking: nobody rests any more.
   void Hurry() { hurry_.StoreRelaxed(true); }
-  // The world is stopped for one worker to mark: it leaves when it has scanned
-  // `bytes`. Then, that the world runs again, and whether the worker had left.
+  // The world is stopped for one worker to mark: the round ends when it has
+  // scanned `bytes`. Then, that it has ended, and whether for that reason.
   void BeginBrief(uint64_t bytes);
   bool EndBrief();
   // It has ended, after `cpu_ns` of its workers: how much of that was spent on
@@ -54,7 +59,7 @@ class MarkPace final : public gc::MarkMonitor {
   uint64_t End(uint64_t cpu_ns, uint64_t now);
 
   // gc::MarkMonitor.
-  gc::MarkVerdict Worked(int index, uint64_t bytes) override;
+  bool Worked(int index, uint64_t bytes) override;
   bool Rest(int index) override;
 
  private:
@@ -62,6 +67,7 @@ class MarkPace final : public gc::MarkMonitor {
   int Free(uint64_t now);
   bool MayGoOn(int index, uint64_t now);
 
+  gc::Marker& marker_;
   gc::GcPacer& pacer_;
   gc::CpuLimiter& limiter_;
   Assists& assists_;

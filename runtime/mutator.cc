@@ -26,6 +26,8 @@ Mutator::Mutator(Heap& heap)
 
 Mutator::~Mutator() {
   const runtime::NoPreempt no_preempt;
+  // Of a thread that is not there in this process, a child of fork().
+  if (context_.processor == nullptr) return;
   CheckThreadSlow();
   root_table_.Absorb(context_.root_slots);
   core_.world().Detach(context_);
@@ -61,6 +63,7 @@ void Mutator::SafepointSlow() {
 // there. After this the caller reaches no safepoint before it has allocated.
 void Mutator::PrepareToAllocate() {
   CheckThreadSlow();
+  core_.ReviveServices();
   if (context_.poll.LoadRelaxed() != 0) core_.world().Poll(context_);
   if (core_.pacer().marking()) {
     core_.collector().Assist(context_);

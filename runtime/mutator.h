@@ -43,6 +43,8 @@ class Mutator {
   // Fatal when the thread is attached to `heap` already. Waits while a
   // collection has the world stopped.
   explicit Mutator(Heap& heap);
+  // In a child of fork(), nothing if the mutator is of a thread that did not
+  // fork: it has been detached.
   ~Mutator();
   Mutator(const Mutator&) = delete;
   Mutator& operator=(const Mutator&) = delete;

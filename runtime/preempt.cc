@@ -103,6 +103,9 @@ void InstallPreemptHandler(int signal) {
   installed[signal] = true;
 }
 
+void LockPreemptHandlersForFork() { install_mutex.LockForFork(); }
+void UnlockPreemptHandlersAfterFork() { install_mutex.UnlockAfterFork(); }
+
 void SendPreemptSignal(pthread_t thread, int signal) {
   sigval value = {};
   value.sival_ptr = &tag;

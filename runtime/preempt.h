@@ -24,6 +24,10 @@ namespace tricolor::runtime {
 // Fatal when the system does not know the signal.
 void InstallPreemptHandler(int signal);
 
+// Held around a fork.
+void LockPreemptHandlersForFork();
+void UnlockPreemptHandlersAfterFork();
+
 // `thread` lives. A signal that cannot be sent is as one that is ignored.
 void SendPreemptSignal(pthread_t thread, int signal);
 

@@ -42,6 +42,9 @@ class ScavengeLog {
   // A line on stderr, unless nothing has been given back since the last one.
   void Print(bool forced);
 
+  // For handlers of fork() to hold.
+  Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+
  private:
   const mheap::MHeap& heap_;
   // What lines have told of.

@@ -62,6 +62,12 @@ void ServiceThread::Join() {
   started_ = false;
 }
 
+bool ServiceThread::ForgetAfterFork() {
+  if (!started_ || pthread_equal(thread_, pthread_self()) != 0) return false;
+  started_ = false;
+  return true;
+}
+
 uint64_t SteadyNanoseconds() { return Read(CLOCK_MONOTONIC); }
 uint64_t ThreadCpuNanoseconds() { return Read(CLOCK_THREAD_CPUTIME_ID); }
 uint64_t UnixNanoseconds() { return Read(CLOCK_REALTIME); }

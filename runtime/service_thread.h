@@ -30,6 +30,9 @@ class ServiceThread {
   // Waits for the body to return; nothing if it was not started.
   void Join();
   bool started() const { return started_; }
+  // In a child of fork(): the thread is gone, unless it is the one that forked.
+  // Whether it was there and is gone; then it may be started again.
+  bool ForgetAfterFork();
 
  private:
   static void* Run(void* self);

@@ -4,6 +4,7 @@
 #include "tricolor/runtime/suspended_stacks.h"
 
 #include <cstddef>
+#include <cstdint>
 
 #include "tricolor/base/check.h"
 #include "tricolor/base/units.h"
@@ -25,6 +26,15 @@ void SuspendedStacks::Remove(StackRecord& stack) {
   (stack.next != nullptr ? stack.next->prev : last_) = stack.prev;
   stack.suspended = false;
   bytes_ -= BytesOf(stack);
+}
+
+void SuspendedStacks::RemoveWithin(StackBounds bounds) {
+  for (StackRecord* s = first_; s != nullptr;) {
+    StackRecord& stack = *s;
+    s = s->next;
+    const auto at = reinterpret_cast<uintptr_t>(&stack);
+    if (at >= bounds.low && at < bounds.high) Remove(stack);
+  }
 }
 
 bool SuspendedStacks::ShadeSome(size_t* words) {

@@ -44,6 +44,8 @@ class SuspendedStacks {
   // `scanned`: in this cycle.
   void Add(StackRecord& stack, bool scanned);
   void Remove(StackRecord& stack);
+  // Those whose records lie in this part of memory.
+  void RemoveWithin(StackBounds bounds);
   bool scanned(const StackRecord& stack) const {
     return stack.scanned_in == cycle_;
   }

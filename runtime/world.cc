@@ -74,7 +74,7 @@ World::~World() {
                  "heap destroyed while %zu mutators are attached, one of them "
                  "%p",
                  mutator_count_, static_cast<void*>(mutators_->mutator));
-  TRICOLOR_CHECK(stack_count_ == 0,
+  TRICOLOR_CHECK(stack_count_ == 0 || forgot_threads_,
                  "heap destroyed while it knows %zu stacks of fibers",
                  stack_count_);
 }
@@ -277,24 +277,12 @@ void World::SpinUntilStopped() {
   for (int i = 0; i < kSpins && running_.LoadAcquire() != 0; ++i) CpuPause();
 }
 
-void World::Stop() {
+void World::RequestStop() {
   const MutatorContext* own = MutatorOfThread(*this);
   TRICOLOR_CHECK(
       own == nullptr || own->state.LoadRelaxed() != MutatorState::kManaged,
       "the world is stopped by a thread whose mutator %p is managed",
       static_cast<void*>(own->mutator));
-  RequestStop();
-  if (may_spin_.LoadRelaxed()) SpinUntilStopped();
-  MutexLock lock(mutex_);
-  AwaitStopped();
-  stopped_.Acquire();
-  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
-    if (m->interrupted) m->processor->cache().TakeSlotsInFlight();
-  }
-}
-
-void World::RequestStop() {
-  MutexLock lock(mutex_);
   TakeCharge();
   stopping_ = true;
   size_t running = 0;
@@ -305,6 +293,20 @@ void World::RequestStop() {
   running_.StoreRelaxed(running);
   // The calling thread needs a processor, too.
   may_spin_.StoreRelaxed(running < processors_present_);
+}
+
+void World::Stop() {
+  {
+    MutexLock lock(mutex_);
+    RequestStop();
+  }
+  if (may_spin_.LoadRelaxed()) SpinUntilStopped();
+  MutexLock lock(mutex_);
+  AwaitStopped();
+  stopped_.Acquire();
+  for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
+    if (m->interrupted) m->processor->cache().TakeSlotsInFlight();
+  }
 }
 
 void World::Start() {

@@ -210,6 +210,20 @@ class World {
   // thread at a safepoint or, if that is native, by the caller.
   void ShadeAll();
 
+  // ---- Fork; by the forking thread, no mutator of which is managed, while
+  // nobody collects. docs/runtime.md says how these go together.
+  // As Stop, but sends no signals: a thread that is stopped by one may hold
+  // locks that fork() takes.
+  void StopForFork() ABSL_EXCLUSIVE_LOCK_FUNCTION(stopped_);
+  // As Start, in both processes. The caller's own mutators, which have one
+  // scope fewer from then on, are managed again unless there is another one.
+  void StartAfterFork() ABSL_UNLOCK_FUNCTION(stopped_);
+  // In the child: the mutators of other threads are no more. What their
+  // processors held goes back to the heap.
+  void ForgetOtherThreads() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+  // The lock to hold.
+  Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+
   // How long mutators have to come to a safepoint before signals are sent.
   void set_preempt_grace(int64_t nanoseconds) {
     preempt_grace_ns_.StoreRelaxed(nanoseconds);
@@ -288,8 +302,8 @@ class World {
   size_t ShadeMutator(MutatorContext& context);
   // Suspended stacks that have not been scanned in this cycle.
   void ShadeSuspended();
-  // S1 and S2, for all mutators.
-  void RequestStop() ABSL_LOCKS_EXCLUDED(mutex_);
+  // S1 and S2, for all mutators, in charge from then on.
+  void RequestStop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Waits for a moment, without the mutex.
   void SpinUntilStopped() ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits until all mutators are claimed.
@@ -308,6 +322,7 @@ class World {
   static void Unclaim(MutatorContext& context);
   void Link(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Unlink(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Forget(MutatorContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // One mutator fewer to wait for.
   void NoteStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -342,6 +357,9 @@ class World {
   // ThreadToken() of who is in charge; null: nobody is.
   const void* in_charge_ ABSL_GUARDED_BY(mutex_) = nullptr;
   CondVar charge_ended_;
+  // Of other threads, in the parent of this process: nobody may be left who
+  // could destroy the stacks that are theirs.
+  bool forgot_threads_ ABSL_GUARDED_BY(mutex_) = false;
   // Set from the request to stop until the start.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   // A cycle marks.
