@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -77,9 +78,16 @@ ABSL_ATTRIBUTE_NOINLINE inline void Switch(Mutator& mutator, Context& from,
 
 class Fiber {
  public:
-  Fiber(Heap& heap, std::function<void(Fiber&)> body)
-      : heap_(heap), memory_(Map()), body_(std::move(body)) {
-    stack_.emplace(heap, memory_, kStackBytes);
+  // `where`: to have the FiberStack there; null: anywhere.
+  Fiber(Heap& heap, std::function<void(Fiber&)> body,
+        std::optional<FiberStack>* where = nullptr)
+      : heap_(heap), memory_(Map()), body_(std::move(body)), where_(where) {
+    if (where != nullptr) {
+      stack_ = &where->emplace(heap, memory_, kStackBytes);
+    } else {
+      own_ = std::make_unique<FiberStack>(heap, memory_, kStackBytes);
+      stack_ = own_.get();
+    }
     const auto low = reinterpret_cast<uintptr_t>(memory_);
     context_.bounds = {low, low + kStackBytes};
     getcontext(&context_.ucontext);
@@ -93,7 +101,8 @@ class Fiber {
 #endif
   }
   ~Fiber() {
-    stack_.reset();
+    own_.reset();
+    if (where_ != nullptr) where_->reset();
 #ifdef ABSL_HAVE_THREAD_SANITIZER
     __tsan_destroy_fiber(context_.tsan_fiber);
 #endif
@@ -114,7 +123,7 @@ class Fiber {
     Context own;
     own.SetOwn();
     resumer_ = &own;
-    Switch(mutator, own, context_, &*stack_);
+    Switch(mutator, own, context_, stack_);
   }
   // Back to who has resumed it.
   ABSL_ATTRIBUTE_NOINLINE void Yield() {
@@ -123,7 +132,7 @@ class Fiber {
   // On this fiber: goes on with another one, in this one's place.
   ABSL_ATTRIBUTE_NOINLINE void SwitchTo(Fiber& other) {
     other.resumer_ = resumer_;
-    Switch(mutator(), context_, other.context_, &*other.stack_);
+    Switch(mutator(), context_, other.context_, other.stack_);
   }
 
  private:
@@ -148,7 +157,9 @@ class Fiber {
   Heap& heap_;
   void* const memory_;
   std::function<void(Fiber&)> body_;
-  std::optional<FiberStack> stack_;
+  std::unique_ptr<FiberStack> own_;
+  std::optional<FiberStack>* const where_;
+  FiberStack* stack_;
   Context context_;
   Context* resumer_ = nullptr;
   bool ended_ = false;
