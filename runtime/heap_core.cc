@@ -195,6 +195,7 @@ void HeapCore::EndForkInChild() {
 
 template <typename Action>
 void HeapCore::Stopped(Action action) {
+  ReviveServices();
   ThreadNativeScope native;
   Collector::Visit visit(collector_);
   if (visit.turn() != nullptr) collector_.PauseBackground(*visit.turn());
