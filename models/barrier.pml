@@ -24,18 +24,17 @@
  * Not in the model: assists, root ranges, weak pointers, finalizers, fibers, signals,
  * a heap without memory for work buffers, weak memory.
  *
+ *@config one-object REGS0=1 REGS1=1 OBJECTS=1 FIELDS=1 MARKERS=1
  *@config one-mutator REGS0=2 REGS1=0 OBJECTS=2 FIELDS=1 MARKERS=1
  *@config two-mutators REGS0=1 REGS1=1 OBJECTS=2 FIELDS=1 MARKERS=1
  *@config two-markers REGS0=1 REGS1=0 OBJECTS=3 FIELDS=1 MARKERS=2
  *@large two-mutators-three-objects REGS0=1 REGS1=1 OBJECTS=3 FIELDS=1 MARKERS=1
- *@large one-mutator-three-objects REGS0=2 REGS1=0 OBJECTS=3 FIELDS=1 MARKERS=1
  *@large two-fields-two-markers REGS0=1 REGS1=0 OBJECTS=3 FIELDS=2 MARKERS=2
- *@large two-and-two REGS0=1 REGS1=1 OBJECTS=3 FIELDS=1 MARKERS=2
  *@mutant NO_OLD one-mutator NOT_LOST  the barrier does not record the old value
  *@mutant NO_NEW one-mutator NOT_LOST  nor the new one while the stack is unscanned
  *@mutant ALLOC_WHITE one-mutator NOT_LOST  objects are born unmarked
  *@mutant STORE_FIRST one-mutator NOT_LOST  the barrier looks at the slot after the store
- *@mutant SAFEPOINT_INSIDE two-mutators NOT_LOST  a thread may be stopped between its barrier and its store
+ *@mutant SAFEPOINT_INSIDE one-object NOT_LOST  a thread may be stopped between its barrier and its store
  *@mutant NO_FLUSH one-mutator NOT_LOST  handshakes take stacks and not what barriers have recorded
  *@mutant NO_LAST_HANDSHAKE one-mutator HANDED  marking ends when the workers find nothing, and nobody asks the mutators
  *@mutant NO_STACKS one-mutator NOT_LOST  the first handshake does not scan stacks
@@ -95,8 +94,10 @@ bit done;
 #if OBJECTS > 2
 #define REACH(set) \
   (set | FIELDS_OF(set, 1) | FIELDS_OF(set, 2) | FIELDS_OF(set, 3))
-#else
+#elif OBJECTS > 1
 #define REACH(set) (set | FIELDS_OF(set, 1) | FIELDS_OF(set, 2))
+#else
+#define REACH(set) (set | FIELDS_OF(set, 1))
 #endif
 
 /* All that a set of objects leads to. */
@@ -135,7 +136,9 @@ inline ForgetGarbage() {
     allocated = 1 | BIT(slot[0]) | STACKS | GREY | words | items | IN_HANDS;
     Close(allocated);
     Forget(1);
+#if OBJECTS > 1
     Forget(2);
+#endif
 #if OBJECTS > 2
     Forget(3);
 #endif
@@ -264,7 +267,9 @@ end_before_store:
        !stop && allocated != (1 << (OBJECTS + 1)) - 1 ->
        if
        :: (allocated & 2) == 0 -> at = 1
+#if OBJECTS > 1
        :: (allocated & 6) == 2 -> at = 2
+#endif
 #if OBJECTS > 2
        :: (allocated & 14) == 6 -> at = 3
 #endif
@@ -322,7 +327,9 @@ inline Visit(o) {
 inline TakeFrom(set, o) {
   if
   :: (set & 2) != 0 -> o = 1
+#if OBJECTS > 1
   :: (set & 4) != 0 -> o = 2
+#endif
 #if OBJECTS > 2
   :: (set & 8) != 0 -> o = 3
 #endif

@@ -25,8 +25,6 @@
  *@config block-edge THREADS=2 SETS=1 BLOCKS=3 FREE=0 PUSHES0=2 POPS0=2 PUSHES1=2 POPS1=2
  *@config two-sets THREADS=2 SETS=2 BLOCKS=3 FREE=2 PUSHES0=1 POPS0=0 PUSHES1=3 POPS1=2
  *@config no-memory THREADS=3 SETS=1 BLOCKS=1 FREE=0 PUSHES0=2 POPS0=0 PUSHES1=2 POPS1=0 PUSHES2=0 POPS2=3
- *@large three-that-do-both THREADS=3 SETS=1 BLOCKS=3 FREE=0 PUSHES0=2 POPS0=1 PUSHES1=1 POPS1=2 PUSHES2=1 POPS2=1
- *@large third-segment THREADS=2 SETS=1 BLOCKS=4 FREE=0 PUSHES0=4 POPS0=3 PUSHES1=4 POPS1=3
  *@mutant SEED three-threads LINKED  the seed's form: a block counts entries in use, and goes when there are none
  *@mutant NO_TAG two-sets ONE_USER  the pool's head has no tag (ABA)
  *@mutant RELINK block-edge NONE_LOST  a late pusher links a block without looking at the count of links

@@ -22,7 +22,6 @@
  *
  *@config one MUTATORS=1
  *@config two MUTATORS=2
- *@large three MUTATORS=3
  *@mutant M1_RELEASE one end  state = native is a release store, not a sequentially consistent one
  *@mutant S1_ACQ_REL one end  the stop bit is set with acquire and release only: S2 may come before it
  *@mutant NO_M2 one end  who becomes native does not look at the poll word again
@@ -94,9 +93,6 @@ end:
 #if MUTATORS > 1
   :: atomic { buffered[1] -> DrainMutator(1) }
 #endif
-#if MUTATORS > 2
-  :: atomic { buffered[2] -> DrainMutator(2) }
-#endif
   od
 }
 
@@ -109,9 +105,6 @@ inline WakeMutators() {
     sleeps[0] = 0;
 #if MUTATORS > 1
     sleeps[1] = 0;
-#endif
-#if MUTATORS > 2
-    sleeps[2] = 0;
 #endif
   }
 }

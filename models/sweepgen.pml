@@ -33,8 +33,6 @@
  *@config unlisted MUTATORS=1 SPANS=1 REFUSALS
  *@config two-caches MUTATORS=2 SPANS=1
  *@large unlisted-two-spans MUTATORS=1 SPANS=2 REFUSALS
- *@large three-spans MUTATORS=1 SPANS=3
- *@large two-caches-two-spans MUTATORS=2 SPANS=2
  *@mutant ONLY_SG one-cache ONLY_SG  Go #27997, of the seed: a listed span that is not in use must be sg
  *@mutant TWO_WORDS one-cache OLD_GEN  Go #45315: the drained bit and the count of sweepers in two words
  *@mutant NO_FLUSH one-cache ALLOC_SWEPT  a mutator does not flush its cache before it allocates
