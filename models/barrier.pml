@@ -31,7 +31,7 @@
  *@large two-mutators-three-objects REGS0=1 REGS1=1 OBJECTS=3 FIELDS=1 MARKERS=1
  *@large two-fields-two-markers REGS0=1 REGS1=0 OBJECTS=3 FIELDS=2 MARKERS=2
  *@mutant NO_OLD one-mutator NOT_LOST  the barrier does not record the old value
- *@mutant NO_NEW one-mutator NOT_LOST  nor the new one while the stack is unscanned
+ *@mutant NO_NEW one-mutator NOT_LOST  the barrier does not record the new value while the stack is unscanned
  *@mutant ALLOC_WHITE one-mutator NOT_LOST  objects are born unmarked
  *@mutant STORE_FIRST one-mutator NOT_LOST  the barrier looks at the slot after the store
  *@mutant SAFEPOINT_INSIDE one-object NOT_LOST  a thread may be stopped between its barrier and its store
