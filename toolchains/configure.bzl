@@ -124,6 +124,25 @@ def _toolchain(repository_ctx, name, compiler):
         tools = repr(_tools(repository_ctx, compiler, suffix)),
     )
 
+_TOOL_CONSTRAINT = """
+constraint_setting(
+    name = "{tool}"{default},
+)
+
+constraint_value(
+    name = "{tool}_is_installed",
+    constraint_setting = ":{tool}",
+)
+"""
+
+def _tool_constraint(repository_ctx, tool):
+    """What a target is compatible with that runs TOOL: this machine, or nothing."""
+    default = ",\n    default_constraint_value = \":%s_is_installed\"" % tool
+    return _TOOL_CONSTRAINT.format(
+        default = default if repository_ctx.which(tool) else "",
+        tool = tool,
+    )
+
 def _impl(repository_ctx):
     cc = repository_ctx.os.environ.get("CC")
     default = _first(repository_ctx, [cc] if cc else _CLANGS + _GCCS)
@@ -136,6 +155,7 @@ def _impl(repository_ctx):
         "filegroup(name = \"empty\")",
         _toolchain(repository_ctx, "default", default),
     ]
+    build.append(_tool_constraint(repository_ctx, "spin"))
     gcc = _first(repository_ctx, _GCCS)
     if gcc:
         build.append(_toolchain(repository_ctx, "gcc", gcc))
