@@ -12,19 +12,6 @@
 
 namespace tricolor::mcentral {
 
-// Looks into the sets.
-class MCentralTestPeer {
- public:
-  explicit MCentralTestPeer(MCentral& central) : central_(central) {}
-  mheap::SpanSet& partial_swept() { return central_.partial_swept(); }
-  mheap::SpanSet& partial_unswept() { return central_.partial_unswept(); }
-  mheap::SpanSet& full_swept() { return central_.full_swept(); }
-  mheap::SpanSet& full_unswept() { return central_.full_unswept(); }
-
- private:
-  MCentral& central_;
-};
-
 namespace {
 
 using mheap::MSpan;
