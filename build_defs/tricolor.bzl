@@ -103,21 +103,33 @@ def tricolor_benchmark(name, deps = [], copts = [], smoke_args = [], **kwargs):
         tags = ["smoke"],
     )
 
+# What each fuzz target starts with: programs long enough to do something, from the first
+# run on, for their corpora are small.
+_FUZZ_OPTIONS = {
+    "len_control": "0",
+    "max_len": "4096",
+    "timeout": "25",
+}
+
 def tricolor_fuzz_test(
         name,
         srcs,
         deps = [],
         corpus = [],
         dictionary = None,
+        options = {},
         copts = [],
         size = "small",
         **kwargs):
     """A fuzz target: a source that defines LLVMFuzzerTestOneInput.
 
     The test NAME replays the corpus. The program NAME_bin, under --config=fuzz, is the
-    libFuzzer binary, which knows the corpus and the dictionary:
+    libFuzzer binary, which knows the corpus, the dictionary and the options (flags of
+    libFuzzer, such as {"max_len": "100"}):
     bazel run --config=fuzz //fuzz:NAME_bin -- -max_total_time=60
+    NAME_package lists what belongs to the target, for OSS-Fuzz: see oss-fuzz/build.sh.
     """
+    options = dict(_FUZZ_OPTIONS, **options)
     check_deps(name, deps, test = True)
     cc_library(
         name = name + "_lib",
@@ -139,6 +151,7 @@ def tricolor_fuzz_test(
     )
     driver_deps = [":%s_lib" % name] + select({
         "//build_defs:fuzzing": [],
+        "//build_defs:fuzzing_engine": [],
         "//conditions:default": ["//build_defs:fuzz_replay_main"],
     })
     driver_linkopts = select({
@@ -160,11 +173,22 @@ def tricolor_fuzz_test(
     cc_binary(
         name = name + "_bin",
         testonly = True,
-        args = seed_args + (["-dict=$(rootpath %s)" % dictionary] if dictionary else []),
+        args = seed_args +
+               (["-dict=$(rootpath %s)" % dictionary] if dictionary else []) +
+               ["-%s=%s" % option for option in options.items()],
         data = data + ([dictionary] if dictionary else []),
         linkopts = driver_linkopts,
         tags = ["fuzzer", "manual"],
         deps = driver_deps,
+    )
+    _fuzz_package(
+        name = name + "_package",
+        testonly = True,
+        seeds = corpus,
+        dictionary = dictionary,
+        options = options,
+        tags = ["manual"],
+        visibility = ["//visibility:private"],
     )
 
 def _seed_list_impl(ctx):
@@ -176,4 +200,28 @@ def _seed_list_impl(ctx):
 _seed_list = rule(
     implementation = _seed_list_impl,
     attrs = {"seeds": attr.label_list(allow_files = True)},
+)
+
+def _fuzz_package_impl(ctx):
+    options = ctx.actions.declare_file(ctx.label.name + ".options")
+    ctx.actions.write(options, "[libfuzzer]\n" + "".join([
+        "%s = %s\n" % option
+        for option in sorted(ctx.attr.options.items())
+    ]))
+    dictionary = ctx.files.dictionary
+    lines = ["options " + options.path]
+    lines += ["dictionary " + file.path for file in dictionary]
+    lines += ["seed " + file.path for file in ctx.files.seeds]
+    manifest = ctx.actions.declare_file(ctx.label.name + ".manifest")
+    ctx.actions.write(manifest, "\n".join(lines) + "\n")
+    return [DefaultInfo(files = depset([manifest, options] + dictionary))]
+
+# A list of the files that belong to a fuzz target, each line a kind and a path.
+_fuzz_package = rule(
+    implementation = _fuzz_package_impl,
+    attrs = {
+        "dictionary": attr.label(allow_files = True),
+        "options": attr.string_dict(),
+        "seeds": attr.label_list(allow_files = True),
+    },
 )

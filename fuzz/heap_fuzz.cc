@@ -6,12 +6,8 @@
 // pasted into tests/heap_regression_test.cc.
 
 #include <cstdint>
-#include <cstdio>
-#include <string>
 
-#include "absl/strings/str_cat.h"
-#include "tricolor/base/check.h"
-#include "tricolor/fuzz/byte_source.h"
+#include "tricolor/base/fuzzing.h"
 #include "tricolor/fuzz/shadow_heap.h"
 
 namespace tricolor::fuzz {
@@ -19,30 +15,11 @@ namespace {
 
 constexpr int kMaxOperations = 400;
 
-// The operations of the running program, one C++ statement a line.
-std::string& Program() {
-  static auto& program = *new std::string;
-  return program;
-}
+#define DO(operation, ...)           \
+  DoNoted(program, #operation, heap, \
+          &ShadowHeap::operation __VA_OPT__(, ) __VA_ARGS__)
 
-void PrintProgram(const char*) {
-  std::fprintf(stderr, "  ShadowHeap heap;\n%s", Program().c_str());
-}
-
-// Calls a member of ShadowHeap and notes the call.
-template <typename... Args>
-void Do(ShadowHeap& heap, const char* name,
-        void (ShadowHeap::*operation)(Args...), Args... args) {
-  std::string list;
-  (absl::StrAppend(&list, list.empty() ? "" : ", ", args), ...);
-  absl::StrAppend(&Program(), "  heap.", name, "(", list, ");\n");
-  (heap.*operation)(args...);
-}
-
-#define DO(operation, ...) \
-  Do(heap, #operation, &ShadowHeap::operation __VA_OPT__(, ) __VA_ARGS__)
-
-void Step(ShadowHeap& heap, ByteSource& in) {
+void Step(FuzzProgram& program, ShadowHeap& heap, ByteSource& in) {
   const auto number = [&in] { return uint32_t{in.Byte()}; };
   // Arguments are read one by one: their order of evaluation is unspecified.
   const uint32_t operation = in.Below(16);
@@ -95,12 +72,11 @@ void Step(ShadowHeap& heap, ByteSource& in) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using tricolor::fuzz::ShadowHeap;
-  tricolor::fuzz::Program().clear();
-  tricolor::SetFatalHook(&tricolor::fuzz::PrintProgram);
+  tricolor::FuzzProgram program("ShadowHeap heap;", "heap");
   ShadowHeap heap;
-  tricolor::fuzz::ByteSource in(data, size);
+  tricolor::ByteSource in(data, size);
   for (int i = 0; i < tricolor::fuzz::kMaxOperations && !in.empty(); ++i) {
-    tricolor::fuzz::Step(heap, in);
+    tricolor::fuzz::Step(program, heap, in);
   }
   heap.Collect();
   for (uint32_t root = 0; root < ShadowHeap::kRoots; ++root) {

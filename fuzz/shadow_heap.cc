@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tricolor/base/check.h"
+#include "tricolor/fuzz/reachability.h"
 
 namespace tricolor::fuzz {
 namespace {
@@ -338,17 +339,10 @@ void ShadowHeap::RunFinalizer(uint32_t id, const char* object, uint32_t save) {
 }
 
 std::vector<uint32_t> ShadowHeap::ReachableFrom(
-    std::vector<uint32_t> ids) const {
-  std::set<uint32_t> seen;
-  std::vector<uint32_t> queue;
-  const auto add = [&](uint32_t id) {
-    if (id != 0 && seen.insert(id).second) queue.push_back(id);
-  };
-  for (const uint32_t id : ids) add(id);
-  for (size_t i = 0; i < queue.size(); ++i) {
-    for (const Edge& edge : nodes_.at(queue[i]).edges) add(edge.target);
-  }
-  return queue;
+    const std::vector<uint32_t>& ids) const {
+  return fuzz::ReachableFrom(ids, [this](uint32_t id, const auto& add) {
+    for (const Edge& edge : nodes_.at(id).edges) add(edge.target);
+  });
 }
 
 std::vector<uint32_t> ShadowHeap::Reachable() const {
@@ -376,7 +370,7 @@ std::vector<uint32_t> ShadowHeap::DueFinalizers() const {
   std::vector<uint32_t> due = Finalizable();
   std::vector<uint32_t> from = TargetsOf(due);
   from.insert(from.end(), root_nodes_, root_nodes_ + kRoots);
-  const std::vector<uint32_t> kept = ReachableFrom(std::move(from));
+  const std::vector<uint32_t> kept = ReachableFrom(from);
   const std::set<uint32_t> marked(kept.begin(), kept.end());
   std::erase_if(due, [&](uint32_t id) { return marked.count(id) > 0; });
   return due;
@@ -428,7 +422,7 @@ void ShadowHeap::CheckAfterCollection() {
   std::vector<uint32_t> kept = Finalizable();
   const std::vector<uint32_t> due = DueFinalizers();
   kept.insert(kept.end(), root_nodes_, root_nodes_ + kRoots);
-  const std::vector<uint32_t> reachable = ReachableFrom(std::move(kept));
+  const std::vector<uint32_t> reachable = ReachableFrom(kept);
   heap_.RunCleanups();
   for (const uint32_t id : due) {
     TRICOLOR_CHECK(!nodes_.at(id).finalizer,

@@ -107,7 +107,7 @@ class ShadowHeap {
   void FillAndCheckZero(const Node& node, uint32_t id);
   void CheckIntact(uint32_t id, const Node& node) const;
   // From these, with them.
-  std::vector<uint32_t> ReachableFrom(std::vector<uint32_t> ids) const;
+  std::vector<uint32_t> ReachableFrom(const std::vector<uint32_t>& ids) const;
   std::vector<uint32_t> Reachable() const;
   // Nodes whose finalizer is set.
   std::vector<uint32_t> Finalizable() const;

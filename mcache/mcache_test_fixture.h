@@ -15,6 +15,7 @@
 
 #include "gtest/gtest.h"
 #include "tricolor/mcache/mcache.h"
+#include "tricolor/mcache/mcache_test_peer.h"
 #include "tricolor/mcentral/test_heap.h"
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/mspan.h"
@@ -22,23 +23,6 @@
 #include "tricolor/mheap/type_info.h"
 
 namespace tricolor::mcache {
-
-class MCacheTestPeer {
- public:
-  static mheap::MSpan* Current(MCache& cache, mheap::SpanClass c) {
-    return cache.spans_[c.index()];
-  }
-  // The words that the inlined allocation reads and writes.
-  static uintptr_t& Next(MCache& cache, mheap::SpanClass c) {
-    return cache.runs_[c.index()].next;
-  }
-  static uintptr_t Limit(MCache& cache, mheap::SpanClass c) {
-    return cache.runs_[c.index()].limit;
-  }
-  static void SetFlushGen(MCache& cache, uint32_t gen) {
-    cache.flush_gen_.StoreRelaxed(gen);
-  }
-};
 
 using mcentral::FakeSweeper;
 using mcentral::TestHeap;

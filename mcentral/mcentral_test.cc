@@ -12,23 +12,6 @@
 
 namespace tricolor::mcentral {
 
-// Looks into the sets of one class and shard.
-class MCentralTestPeer {
- public:
-  MCentralTestPeer(TestHeap& t, mheap::SpanClass c, uint32_t shard)
-      : t_(t), lists_(*t.centrals.MakeLists(t.centrals.of(c), shard)) {}
-  mheap::SpanSet& partial_swept() { return lists_.partial_swept(sg()); }
-  mheap::SpanSet& partial_unswept() { return lists_.partial_unswept(sg()); }
-  mheap::SpanSet& full_swept() { return lists_.full_swept(sg()); }
-  mheap::SpanSet& full_unswept() { return lists_.full_unswept(sg()); }
-
- private:
-  uint32_t sg() const { return t_.heap.sweep_gen(); }
-
-  TestHeap& t_;
-  CentralLists& lists_;
-};
-
 namespace {
 
 using mheap::MSpan;
@@ -52,7 +35,7 @@ class MCentralTest : public testing::Test {
 
   TestHeap t_;
   FakeSweeper sweeper_{t_.heap};
-  MCentralTestPeer sets_{t_, kClass, t_.processor.shard()};
+  MCentralTestPeer sets_{t_.centrals, kClass, t_.processor.shard()};
 };
 
 TEST_F(MCentralTest, GrowsTheHeapWhenNothingIsListed) {
@@ -357,7 +340,7 @@ TEST_F(MCentralShardsTest, ASpanThatAnotherProcessorSweepsStaysWithItsShard) {
   StartSweepPhase();
   EXPECT_NE(t_.Cache(kClass), full);
   EXPECT_EQ(sweeper_.swept, std::vector<MSpan*>{full});
-  MCentralTestPeer others(t_, kClass, other_.shard());
+  MCentralTestPeer others(t_.centrals, kClass, other_.shard());
   EXPECT_EQ(others.full_swept().Size(), 1u);
   EXPECT_TRUE(sets_.full_swept().Empty());
 }

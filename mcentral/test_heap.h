@@ -24,6 +24,26 @@
 
 namespace tricolor::mcentral {
 
+// Looks into the sets of one class and shard, which it makes.
+class MCentralTestPeer {
+ public:
+  MCentralTestPeer(MCentrals& centrals, mheap::SpanClass c, uint32_t shard)
+      : heap_(centrals.heap_),
+        lists_(centrals.MakeLists(centrals.of(c), shard)) {
+    TRICOLOR_CHECK(lists_ != nullptr, "no memory for central lists");
+  }
+  mheap::SpanSet& partial_swept() { return lists_->partial_swept(sg()); }
+  mheap::SpanSet& partial_unswept() { return lists_->partial_unswept(sg()); }
+  mheap::SpanSet& full_swept() { return lists_->full_swept(sg()); }
+  mheap::SpanSet& full_unswept() { return lists_->full_unswept(sg()); }
+
+ private:
+  uint32_t sg() const { return heap_.sweep_gen(); }
+
+  mheap::MHeap& heap_;
+  CentralLists* lists_;
+};
+
 // Sweeps as it is told, and writes down what it was asked for.
 class FakeSweeper final : public mheap::SpanSweeper {
  public:

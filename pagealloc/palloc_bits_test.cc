@@ -4,67 +4,20 @@
 #include "tricolor/pagealloc/palloc_bits.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <random>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "tricolor/base/bits.h"
+#include "tricolor/pagealloc/plain_bits.h"
 
 namespace tricolor::pagealloc {
 namespace {
 
 constexpr uint32_t kNotFound = PallocBits::kNotFound;
 
-// One bool a page; every answer by a loop over them.
-class Plain {
- public:
-  void Set(uint32_t first, uint32_t count, bool value) {
-    for (uint32_t i = first; i < first + count; ++i) bits_[i] = value;
-  }
-  bool Get(uint32_t i) const { return bits_[i]; }
-
-  uint32_t Ones(uint32_t first, uint32_t count) const {
-    uint32_t n = 0;
-    for (uint32_t i = first; i < first + count; ++i) n += bits_[i] ? 1u : 0u;
-    return n;
-  }
-  // The length of the run of zeros from `i` on.
-  uint32_t ZerosFrom(uint32_t i) const {
-    uint32_t n = 0;
-    while (i + n < kChunkPages && !bits_[i + n]) ++n;
-    return n;
-  }
-  PallocBits::FindResult Find(uint32_t count, uint32_t hint) const {
-    PallocBits::FindResult result{kNotFound, kNotFound};
-    for (uint32_t i = kChunkPages; i-- > hint;) {
-      if (!bits_[i]) result.first_free = i;
-      if (ZerosFrom(i) >= count) result.index = i;
-    }
-    return result;
-  }
-  PallocSum Summarize() const {
-    uint32_t max = 0;
-    for (uint32_t i = 0; i < kChunkPages; ++i)
-      max = std::max(max, ZerosFrom(i));
-    uint32_t end = 0;
-    while (end < kChunkPages && !bits_[kChunkPages - 1 - end]) ++end;
-    return PallocSum::Pack(ZerosFrom(0), max, end);
-  }
-  PallocBits Bits() const {
-    PallocBits bits;
-    for (uint32_t i = 0; i < kChunkPages; ++i) {
-      if (bits_[i]) bits.SetRange(i, 1);
-    }
-    return bits;
-  }
-
- private:
-  std::array<bool, kChunkPages> bits_ = {};
-};
-
-void ExpectEqual(const PallocBits& bits, const Plain& plain) {
+void ExpectEqual(const PallocBits& bits, const PlainBits& plain) {
   for (uint32_t i = 0; i < kChunkPages; ++i) {
     ASSERT_EQ(bits.Get(i), plain.Get(i)) << "page " << i;
   }
@@ -84,8 +37,8 @@ std::vector<ChunkRange> EdgeRanges() {
 }
 
 // Bitmaps of runs of ones and zeros; their mean length is `length`.
-Plain RandomRuns(std::mt19937_64& random, uint32_t length) {
-  Plain plain;
+PlainBits RandomRuns(std::mt19937_64& random, uint32_t length) {
+  PlainBits plain;
   bool value = random() % 2 == 0;
   for (uint32_t i = 0; i < kChunkPages;) {
     const auto run = std::min(
@@ -101,7 +54,7 @@ TEST(PallocBitsTest, SetsAndClearsExactlyTheRange) {
   for (const ChunkRange r : EdgeRanges()) {
     SCOPED_TRACE(testing::Message() << "[" << r.first << ", +" << r.count);
     PallocBits bits;
-    Plain plain;
+    PlainBits plain;
     bits.SetRange(r.first, r.count);
     plain.Set(r.first, r.count, true);
     ExpectEqual(bits, plain);
@@ -143,7 +96,7 @@ TEST(PallocBitsTest, PopcountCountsOnlyTheRange) {
   for (const ChunkRange r : EdgeRanges()) {
     EXPECT_EQ(all.PopcountRange(r.first, r.count), r.count);
     EXPECT_EQ(PallocBits().PopcountRange(r.first, r.count), 0u);
-    const Plain plain = RandomRuns(random, 9);
+    const PlainBits plain = RandomRuns(random, 9);
     EXPECT_EQ(plain.Bits().PopcountRange(r.first, r.count),
               plain.Ones(r.first, r.count));
   }
@@ -198,7 +151,7 @@ TEST(PallocBitsTest, SummarizesRunsAtAllPlaces) {
 
 TEST(PallocBitsTest, SummarizesTheLongestOfManyRuns) {
   // The k-th free run has k pages: the last is the longest.
-  Plain plain;
+  PlainBits plain;
   plain.Set(0, kChunkPages, true);
   uint32_t at = 1;
   for (uint32_t k = 1; at + k < kChunkPages; ++k) {
@@ -215,7 +168,7 @@ TEST(PallocBitsTest, SummarizesTheLongestOfManyRuns) {
 TEST(PallocBitsTest, SummarizesRandomChunksLikeTheLoop) {
   std::mt19937_64 random(12);
   for (int i = 0; i < 1500; ++i) {
-    const Plain plain =
+    const PlainBits plain =
         RandomRuns(random, static_cast<uint32_t>(1 + random() % 90));
     ASSERT_EQ(plain.Bits().Summarize(), plain.Summarize()) << "case " << i;
   }
@@ -224,7 +177,8 @@ TEST(PallocBitsTest, SummarizesRandomChunksLikeTheLoop) {
 TEST(PallocBitsTest, KeepsASummaryThroughRandomChanges) {
   std::mt19937_64 random(13);
   for (int chunk = 0; chunk < 200; ++chunk) {
-    Plain plain = RandomRuns(random, static_cast<uint32_t>(1 + random() % 40));
+    PlainBits plain =
+        RandomRuns(random, static_cast<uint32_t>(1 + random() % 40));
     PallocBits bits = plain.Bits();
     PallocSum sum = bits.Summarize();
     for (int i = 0; i < 50; ++i) {
@@ -321,7 +275,7 @@ TEST(PallocBitsTest, FindsRunsOfEachLengthAcrossWordBounds) {
 TEST(PallocBitsTest, FindsLikeTheLoopInRandomChunks) {
   std::mt19937_64 random(14);
   for (int i = 0; i < 3000; ++i) {
-    const Plain plain =
+    const PlainBits plain =
         RandomRuns(random, static_cast<uint32_t>(1 + random() % 120));
     const auto longest = uint32_t{plain.Summarize().max()};
     const auto hint = static_cast<uint32_t>(random() % kChunkPages);

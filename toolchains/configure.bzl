@@ -25,6 +25,10 @@ def _run(repository_ctx, command):
 def _builtin_include_directories(repository_ctx, compiler, is_clang):
     # As the builds themselves ask: the answer depends on -no-canonical-prefixes.
     command = [compiler, "-no-canonical-prefixes"]
+    if is_clang:
+        # OSS-Fuzz's choice of the C++ library comes with its flags.
+        flags = repository_ctx.os.environ.get("CXXFLAGS", "").split(" ")
+        command += [flag for flag in flags if flag.startswith("-stdlib=")]
     result = _run(repository_ctx, command + ["-E", "-xc++", "/dev/null", "-v"])
     listing = result.stderr.partition("#include <...> search starts here:")[2]
     listing = listing.partition("End of search list.")[0]
@@ -164,7 +168,7 @@ def _impl(repository_ctx):
 tricolor_cc_repository = repository_rule(
     implementation = _impl,
     configure = True,
-    environ = ["CC", "PATH"],
+    environ = ["CC", "CXXFLAGS", "PATH"],
     local = True,
 )
 

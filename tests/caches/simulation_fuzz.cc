@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tricolor/fuzz/byte_source.h"
+#include "tricolor/base/fuzzing.h"
 #include "tricolor/tests/caches/simulation.h"
 
 namespace tricolor::caches {
@@ -19,7 +19,7 @@ class InputChoices final : public Choices {
   bool empty() const { return source_.empty(); }
 
  private:
-  fuzz::ByteSource source_;
+  ByteSource source_;
 };
 
 }  // namespace
