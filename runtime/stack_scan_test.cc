@@ -345,7 +345,7 @@ TEST(StackScanTest, BothStacksOfAnInterruptedThreadAreRead) {
   CollectedWords words;
   ReadStack(snapshot, words);
   EXPECT_FALSE(words.Has(101));
-  for (const uint64_t word : {102, 103, 201, 202}) {
+  for (const uint64_t word : {102U, 103U, 201U, 202U}) {
     EXPECT_TRUE(words.Has(word)) << word;
   }
 }
