@@ -9,6 +9,7 @@ refuse dependencies that the floor may not have, and take visibility from the ta
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
 load("//build_defs:floors.bzl", "check_deps", "floor_visibility")
+load("//build_defs:seeded_bugs.bzl", "with_seeded_bugs")
 load("//build_defs:warnings.bzl", "C_COPTS", "TRICOLOR_COPTS")
 
 # What a test or benchmark includes, and the main that runs it.
@@ -23,6 +24,8 @@ _FEATURES = ["layering_check"]
 
 def tricolor_library(
         name,
+        srcs = [],
+        hdrs = [],
         deps = [],
         copts = [],
         testonly = False,
@@ -30,8 +33,13 @@ def tricolor_library(
         **kwargs):
     """A library. Its visibility is the table's unless it is given."""
     check_deps(name, deps, test = testonly)
+    if not testonly:
+        srcs = with_seeded_bugs(name + "_srcs_with_bugs", srcs)
+        hdrs = with_seeded_bugs(name + "_hdrs_with_bugs", hdrs)
     cc_library(
         name = name,
+        srcs = srcs,
+        hdrs = hdrs,
         copts = TRICOLOR_COPTS + copts,
         features = _FEATURES,
         include_prefix = "tricolor/" + native.package_name(),

@@ -138,6 +138,25 @@ TEST(IdleWorkersTest, NothingIsLeftWhenAllAreDone) {
   }
 }
 
+// The one who waits finds work, and before it can leave the other one becomes
+// the last. From then on the count is that one's.
+TEST(IdleWorkersTest, NobodyLeavesOnceAllAreIdle) {
+  IdleWorkers idle;
+  idle.Reset(2);
+  std::thread decider;
+  const auto has_work = [&] {
+    if (decider.joinable()) return true;
+    EXPECT_EQ(idle.Await(Never), Outcome::kLast);
+    decider = std::thread([&idle] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      idle.Finish();
+    });
+    return true;
+  };
+  EXPECT_EQ(idle.Await(has_work), Outcome::kDone);
+  decider.join();
+}
+
 TEST(IdleWorkersDeathTest, MoreIdleWorkersThanWorkersIsFatal) {
   IdleWorkers idle;
   idle.Reset(1);

@@ -17,6 +17,7 @@
 #include "tricolor/base/sys/fake_os_memory.h"
 #include "tricolor/base/test_random.h"
 #include "tricolor/gc/gc_testing.h"
+#include "tricolor/gc/grey_buffer.h"
 
 namespace tricolor::gc {
 namespace {
@@ -292,6 +293,7 @@ class FullHeap {
 
   // Takes all pages but those of `spans` work-buffer spans.
   void TakeAllPagesBut(uint64_t spans) {
+    const auto before = static_cast<ptrdiff_t>(taken_.size());
     while (mheap::MSpan* span = heap_.heap.AllocManual(
                heap_.processor, PagesIn(kWorkBufSpanSize))) {
       taken_.push_back(span);
@@ -300,12 +302,18 @@ class FullHeap {
                heap_.heap.AllocManual(heap_.processor, PageCount(1))) {
       taken_.push_back(span);
     }
-    for (uint64_t i = 0; i < spans; ++i) {
-      heap_.heap.FreeManual(heap_.processor, taken_[i]);
-    }
-    taken_.erase(taken_.begin(),
-                 taken_.begin() + static_cast<ptrdiff_t>(spans));
+    const auto first = taken_.begin() + before;
+    std::for_each(first, first + static_cast<ptrdiff_t>(spans),
+                  [this](mheap::MSpan* span) {
+                    heap_.heap.FreeManual(heap_.processor, span);
+                  });
+    taken_.erase(first, first + static_cast<ptrdiff_t>(spans));
     heap_.heap.FlushPageCache(heap_.processor);
+  }
+
+  // What is allocated later lies above this many pages.
+  void TakeFirstPages(PageCount pages) {
+    taken_.push_back(heap_.heap.AllocManual(heap_.processor, pages));
   }
 
   TestHeap& heap() { return heap_; }
@@ -321,6 +329,9 @@ TEST_P(MarkerTest, WithoutMemoryForWorkBuffersNothingIsLost) {
   for (uint64_t spans : {0u, 1u, 3u}) {
     FullHeap full(os_);
     TestHeap& heap = full.heap();
+    // The objects lie on both sides of page 1024, where a step of the rescan
+    // ends.
+    full.TakeFirstPages(PageCount(900));
     std::vector<void*> targets;
     constexpr uint64_t kWidth = 50'000;
     void* array = heap.New(kPointer, kWidth);
@@ -353,6 +364,30 @@ TEST_P(MarkerTest, WithoutMemoryForWorkBuffersNothingIsLost) {
     while (marker.FreeWorkBufSpans(heap.processor)) {
     }
   }
+}
+
+// What a barrier records is marked on the spot then, and found by the rescan.
+TEST_P(MarkerTest, WithoutMemoryForAGreyBufferNothingIsLost) {
+  FullHeap full(os_);
+  TestHeap& heap = full.heap();
+  void* parent = heap.New(kPair);
+  void* child = heap.New(kPair);
+  Words(parent)[1] = child;
+  full.TakeAllPagesBut(0);
+  Marker marker(heap.heap, 4);
+  TestRoots roots;
+  marker.BeginCycle(roots, {.workers = 1});
+  {
+    GreyBuffer grey(marker);
+    grey.Add(Addr(parent).value());
+    EXPECT_TRUE(grey.empty());
+  }
+  EXPECT_TRUE(heap.IsMarked(parent));
+  marker.RunWorker(0);
+  const MarkStats stats = marker.EndCycle();
+  EXPECT_TRUE(heap.IsMarked(child));
+  EXPECT_EQ(stats.marked_objects, 2u);
+  EXPECT_EQ(stats.rescans, 1u);
 }
 
 TEST_P(MarkerTest, RandomGraphsAreMarkedTheSameWithoutMemory) {

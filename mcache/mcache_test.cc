@@ -159,9 +159,12 @@ TEST(TinyBlockTest, OnlySmallObjectsWithoutPointersShareBlocks) {
 
 TEST_F(MCacheTest, TheEndOfATinyArrayIsInItsBlock) {
   const TypeInfo byte = NoPointers(1, 1);
-  for (int i = 0; i < 100; ++i) {
-    void* array = cache_->Allocate(byte, 7);
-    EXPECT_EQ(IndexOf(array), IndexOf(static_cast<char*>(array) + 7));
+  for (uint64_t length = 2; length < 15; ++length) {
+    for (int i = 0; i < 20; ++i) {
+      void* array = cache_->Allocate(byte, length);
+      EXPECT_EQ(IndexOf(array), IndexOf(static_cast<char*>(array) + length))
+          << length << " bytes";
+    }
   }
 }
 

@@ -111,6 +111,26 @@ TEST(FiberTest, WhatADestroyedOrClearedFiberHeldIsGarbage) {
   }
 }
 
+// Where a library may have its record of a fiber, and in it what the fiber is
+// given.
+TEST(FiberTest, TheHighestWordOfAFibersStackKeeps) {
+  Heap heap(CheckedOptions());
+  Mutator mutator(heap);
+  Fiber fiber(heap, [](Fiber& self) { self.Yield(); });
+  fiber.Resume(mutator);
+  Node** const highest =
+      Addr(fiber.context().bounds.high - sizeof(Node*)).as<Node*>();
+  OnOtherThread([&] {
+    Mutator other(heap);
+    *highest = MakeList(other, 1000);
+  });
+  heap.Collect();
+  EXPECT_TRUE(ListIsIntact(*highest, 1000));
+  *highest = nullptr;
+  fiber.Resume(mutator);
+  EXPECT_TRUE(fiber.ended());
+}
+
 TEST(FiberTest, InExactModeOnlyRootsKeep) {
   HeapOptions options = CheckedOptions();
   options.conservative_stacks = false;

@@ -7,14 +7,19 @@
 
 #include "tricolor/runtime/stack_scan.h"
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include "absl/base/attributes.h"
 #include "gtest/gtest.h"
+#include "tricolor/base/units.h"
 #include "tricolor/runtime/heap.h"
 #include "tricolor/runtime/runtime_testing.h"
 #include "tricolor/runtime/world.h"
@@ -267,9 +272,11 @@ TEST(StackScanTest, ASnapshotHasTheCallersRegistersAndStackPointer) {
 }
 #endif
 
-// Objects that nothing but a snapshot's registers, or its copy of the top of
-// the stack, know.
-TEST(StackScanTest, ASnapshotsRegistersAndCopiedTopKeepTheirObjects) {
+// The objects that are left of two, when nothing knows them but what
+// `put(snapshot, objects)`, with complemented addresses, puts into a native
+// thread's snapshot.
+template <typename Put>
+size_t ObjectsKeptBySnapshot(const Put& put) {
   Heap heap(QuietOptions());
   std::atomic<bool> ready{false};
   std::atomic<bool> done{false};
@@ -284,17 +291,63 @@ TEST(StackScanTest, ASnapshotsRegistersAndCopiedTopKeepTheirObjects) {
     });
     {
       Mutator::NativeScope native(*mutator);
-      context.stack.registers[0] = ~hidden[0];
-      context.stack.top[0] = ~hidden[1];
+      put(context.stack, hidden);
       ready = true;
       while (!done) std::this_thread::yield();
     }
   });
   while (!ready) std::this_thread::yield();
   heap.Collect();
-  EXPECT_EQ(heap.ReadMemStats().heap_objects, 2U);
+  const size_t kept = heap.ReadMemStats().heap_objects;
   done = true;
   other.join();
+  return kept;
+}
+
+TEST(StackScanTest, ASnapshotsRegistersAndCopiedTopKeepTheirObjects) {
+  EXPECT_EQ(ObjectsKeptBySnapshot([](StackSnapshot& snapshot, auto& hidden) {
+              snapshot.registers[0] = ~hidden[0];
+              snapshot.top[0] = ~hidden[1];
+            }),
+            2U);
+}
+
+// What a loop over an object goes on to may be all that its thread has.
+TEST(StackScanTest, AnEndKeepsTheObjectOfAnInterruptedThreadOnly) {
+  for (const bool interrupted : {false, true}) {
+    EXPECT_EQ(ObjectsKeptBySnapshot([&](StackSnapshot& snapshot, auto& hidden) {
+                const uint64_t last = std::max(~hidden[0], ~hidden[1]);
+                snapshot.registers[0] = last + sizeof(Node);
+                snapshot.interrupted = interrupted;
+              }),
+              interrupted ? 1U : 0U);
+  }
+}
+
+class CollectedWords final : public WordSink {
+ public:
+  void Take(const uint64_t* words, size_t count) override {
+    words_.insert(words, words + count);
+  }
+  bool Has(uint64_t word) const { return words_.count(word) != 0; }
+
+ private:
+  std::set<uint64_t> words_;
+};
+
+TEST(StackScanTest, BothStacksOfAnInterruptedThreadAreRead) {
+  const uint64_t own[] = {101, 102, 103};
+  const uint64_t alternate[] = {201, 202};
+  StackSnapshot snapshot{};
+  snapshot.bounds = {Addr(own).value(), Addr(std::end(own)).value()};
+  snapshot.SetInterrupted(Addr(own + 1).value(),
+                          {Addr(alternate), Addr(std::end(alternate))});
+  CollectedWords words;
+  ReadStack(snapshot, words);
+  EXPECT_FALSE(words.Has(101));
+  for (const uint64_t word : {102U, 103U, 201U, 202U}) {
+    EXPECT_TRUE(words.Has(word)) << word;
+  }
 }
 
 TEST(StackScanTest, ThreadsKnowTheBoundsOfTheirStacks) {

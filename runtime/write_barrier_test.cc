@@ -17,8 +17,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tricolor/base/atomic.h"
+#include "tricolor/runtime/barrier_c.h"
 #include "tricolor/runtime/barrier_c_client.h"
 #include "tricolor/runtime/marking_testing.h"
+#include "tricolor/runtime/no_preempt.h"
 
 namespace tricolor::runtime {
 namespace {
@@ -233,6 +235,32 @@ TEST(WriteBarrierTest, WhatAWeakPointerGivesIsKept) {
   EXPECT_EQ(weak.Get(), paused.behind().ptr);
 }
 
+// Ranges have no barrier: what a thread has put into one before its stack is
+// scanned is looked for there when that is done.
+TEST(WriteBarrierTest, WhatAnUnscannedThreadPutsIntoARangeIsKept) {
+  PausedHeap paused(/*conservative_stacks=*/true);
+  HiddenNode hidden;
+  OnOtherThread([&] {
+    Mutator mutator(paused.heap());
+    hidden.Set(mutator.New<Node>(9u));
+  });
+  static Node* range[1];
+  paused.heap().AddRootRange(range, sizeof range);
+  {
+    PausedMarking pause(paused.heap());
+    OnOtherThread([&] {
+      Mutator mutator(paused.heap());
+      OnOtherThread([&] { range[0] = hidden.Get(); });
+      mutator.Safepoint();
+      paused.behind().ptr = range[0];
+      range[0] = nullptr;
+    });
+  }
+  paused.heap().RemoveRootRange(range);
+  ASSERT_TRUE(paused.behind().ptr->intact());
+  EXPECT_EQ(paused.behind().ptr->value, 9);
+}
+
 // The job for objects with finalizers has found none.
 TEST(WriteBarrierTest, WhatAnObjectLeadsToThatGetsAFinalizerIsKept) {
   PausedHeap paused(/*conservative_stacks=*/true);
@@ -310,6 +338,20 @@ TEST_F(RootBarrierTest, RootsOfThreadsThatAreNotAttachedAreRecorded) {
   EXPECT_TRUE(copy_->intact());
 }
 
+// Of what only an unscanned stack holds, from which the thread may have it.
+TEST_F(RootBarrierTest, NewRootsOfThreadsThatAreNotAttachedAreRecorded) {
+  HiddenNode hidden;
+  OnOtherThread([&] {
+    Mutator mutator(heap_);
+    hidden.Set(mutator.New<Node>(6u));
+  });
+  {
+    PausedMarking pause(heap_);
+    OnOtherThread([&] { copy_ = hidden.Get(); });
+  }
+  EXPECT_TRUE(copy_->intact());
+}
+
 TEST_F(RootBarrierTest, RootsOfNativeThreadsAreRecorded) {
   Mutator mutator(heap_);
   {
@@ -327,6 +369,16 @@ TEST_F(RootBarrierTest, RootsOfManagedThreadsAreRecorded) {
     CopyAndDrop();
   }
   EXPECT_TRUE(copy_->intact());
+}
+
+TEST(NoPreemptInCTest, ScopesNest) {
+  tricolor_begin_no_preempt();
+  tricolor_begin_no_preempt();
+  EXPECT_EQ(no_preempt_depth.LoadRelaxed(), 2U);
+  tricolor_end_no_preempt();
+  EXPECT_EQ(no_preempt_depth.LoadRelaxed(), 1U);
+  tricolor_end_no_preempt();
+  EXPECT_EQ(no_preempt_depth.LoadRelaxed(), 0U);
 }
 
 // ---- Without the barrier.
