@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <limits>
 #include <mutex>
 
 #include "tricolor/base/check.h"
 #include "tricolor/base/lock_rank.h"
+#include "tricolor/base/std_mutex.h"
 
 namespace tricolor {
 namespace {
@@ -110,7 +112,7 @@ void Mutex::AssertHeld() const {
 
 void CondVar::Wait(Mutex& mutex) {
   NoteReleased(&mutex);
-  std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+  std::unique_lock<StdMutex> lock(mutex.mutex_, std::adopt_lock);
   condition_.wait(lock);
   lock.release();
   CheckRank(&mutex);
@@ -122,7 +124,7 @@ bool CondVar::WaitFor(Mutex& mutex, int64_t nanoseconds) {
   constexpr int64_t kLongest = std::numeric_limits<int64_t>::max() / 4;
   const std::chrono::nanoseconds limit(std::min(nanoseconds, kLongest));
   NoteReleased(&mutex);
-  std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+  std::unique_lock<StdMutex> lock(mutex.mutex_, std::adopt_lock);
   const std::cv_status status = condition_.wait_for(lock, limit);
   lock.release();
   CheckRank(&mutex);

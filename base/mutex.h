@@ -12,12 +12,11 @@
 #ifndef TRICOLOR_BASE_MUTEX_H_
 #define TRICOLOR_BASE_MUTEX_H_
 
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/lock_rank.h"
+#include "tricolor/base/std_mutex.h"
 
 namespace tricolor {
 
@@ -38,7 +37,7 @@ class ABSL_LOCKABLE Mutex {
 
  private:
   friend class CondVar;
-  std::mutex mutex_;
+  StdMutex mutex_;
   const LockRank rank_;
 };
 
@@ -69,7 +68,7 @@ class CondVar {
   void SignalAll() { condition_.notify_all(); }
 
  private:
-  std::condition_variable condition_;
+  StdCondition condition_;
 };
 
 }  // namespace tricolor

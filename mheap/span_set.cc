@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <thread>
 
+#include "tricolor/base/pause.h"
 #include "tricolor/mheap/span_set-inl.h"
 
 namespace tricolor::mheap {
@@ -14,20 +15,12 @@ namespace {
 // A store that follows its claim at once arrives long before this.
 constexpr uint32_t kSpins = 128;
 
-void CpuPause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
 }  // namespace
 
 // A pusher that is off its processor needs one to go on.
 void SpanSetTraits::Wait(uint32_t attempt) {
   if (attempt < kSpins) {
-    CpuPause();
+    PauseCpu();
   } else {
     std::this_thread::yield();
   }
