@@ -13,6 +13,8 @@
 
 #include <atomic>
 
+#include "tricolor/base/std_atomic.h"
+
 namespace tricolor {
 
 template <typename T>
@@ -115,22 +117,22 @@ class Atomic {
   void AddOwned(T n) { StoreRelaxed(static_cast<T>(LoadRelaxed() + n)); }
 
  private:
-  std::atomic<T> value_;
+  StdAtomic<T> value_;
 };
 
 // Word access to memory that other threads may read or write at the same time
 // and whose objects are not declared atomic (fields of heap objects).
 template <typename T>
 T LoadWordRelaxed(const T* p) {
-  return std::atomic_ref<T>(*const_cast<T*>(p)).load(std::memory_order_relaxed);
+  return StdAtomicRef<T>(*const_cast<T*>(p)).load(std::memory_order_relaxed);
 }
 template <typename T>
 T LoadWordAcquire(const T* p) {
-  return std::atomic_ref<T>(*const_cast<T*>(p)).load(std::memory_order_acquire);
+  return StdAtomicRef<T>(*const_cast<T*>(p)).load(std::memory_order_acquire);
 }
 template <typename T>
 void StoreWordRelaxed(T* p, T v) {
-  std::atomic_ref<T>(*p).store(v, std::memory_order_relaxed);
+  StdAtomicRef<T>(*p).store(v, std::memory_order_relaxed);
 }
 
 }  // namespace tricolor

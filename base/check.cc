@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "tricolor/base/atomic.h"
+#include "tricolor/base/schedule_hooks.h"
 
 namespace tricolor {
 namespace {
@@ -86,6 +87,7 @@ FatalHook SetFatalHook(FatalHook hook) {
 void Fatal(const char* format, ...) {
   const bool recursive = failing;
   failing = true;
+  schedule::hooks = nullptr;  // nothing runs before the report
   char line[kPrefixSize + kMaxMessage + 2];
   va_list args;
   va_start(args, format);

@@ -5,13 +5,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <limits>
 #include <mutex>
 
 #include "tricolor/base/check.h"
-#include "tricolor/base/cpu_pause.h"
 #include "tricolor/base/lock_rank.h"
+#include "tricolor/base/pause.h"
+#include "tricolor/base/std_mutex.h"
 
 namespace tricolor {
 namespace {
@@ -39,10 +41,6 @@ struct HeldLocks {
 };
 
 constinit thread_local HeldLocks held_locks;
-
-// How often Lock tries before it sleeps: for a few microseconds, longer than
-// most locks are held, and much less than a sleep and a wake take.
-constexpr int kSpins = 64;
 
 const void* Id(const Mutex* mutex) { return mutex; }
 
@@ -85,14 +83,12 @@ void NoteReleased(const Mutex* mutex) {
 
 void Mutex::Lock() {
   CheckRank(this);
-  int spins = 0;
-  while (!mutex_.try_lock()) {
-    if (++spins == kSpins) {
-      mutex_.lock();
-      break;
-    }
-    CpuPause();
+  bool taken = false;
+  for (int i = 0; i < kMutexSpins && !taken; ++i) {
+    taken = mutex_.try_lock();
+    if (!taken) PauseCpu();
   }
+  if (!taken) mutex_.lock();
   NoteTaken(this);
 }
 
@@ -122,7 +118,7 @@ void Mutex::AssertHeld() const {
 
 void CondVar::Wait(Mutex& mutex) {
   NoteReleased(&mutex);
-  std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+  std::unique_lock<StdMutex> lock(mutex.mutex_, std::adopt_lock);
   condition_.wait(lock);
   lock.release();
   CheckRank(&mutex);
@@ -134,7 +130,7 @@ bool CondVar::WaitFor(Mutex& mutex, int64_t nanoseconds) {
   constexpr int64_t kLongest = std::numeric_limits<int64_t>::max() / 4;
   const std::chrono::nanoseconds limit(std::min(nanoseconds, kLongest));
   NoteReleased(&mutex);
-  std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+  std::unique_lock<StdMutex> lock(mutex.mutex_, std::adopt_lock);
   const std::cv_status status = condition_.wait_for(lock, limit);
   lock.release();
   CheckRank(&mutex);

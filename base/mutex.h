@@ -12,13 +12,12 @@
 #ifndef TRICOLOR_BASE_MUTEX_H_
 #define TRICOLOR_BASE_MUTEX_H_
 
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <new>
 
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/lock_rank.h"
+#include "tricolor/base/std_mutex.h"
 
 namespace tricolor {
 
@@ -45,7 +44,7 @@ class ABSL_LOCKABLE Mutex {
 
  private:
   friend class CondVar;
-  std::mutex mutex_;
+  StdMutex mutex_;
   const LockRank rank_;
 };
 
@@ -77,10 +76,10 @@ class CondVar {
 
   // In a child of fork(), before any other use: forgets threads that waited in
   // the parent. To signal them, or to destroy the condition, would hang.
-  void ResetAfterFork() { ::new (&condition_) std::condition_variable; }
+  void ResetAfterFork() { ::new (&condition_) StdCondition; }
 
  private:
-  std::condition_variable condition_;
+  StdCondition condition_;
 };
 
 }  // namespace tricolor

@@ -9,6 +9,7 @@ refuse dependencies that the floor may not have, and take visibility from the ta
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
 load("//build_defs:floors.bzl", "check_deps", "floor_visibility")
+load("//build_defs:scheduled.bzl", "scheduled_test")
 load("//build_defs:seeded_bugs.bzl", "with_seeded_bugs")
 load("//build_defs:warnings.bzl", "C_COPTS", "TRICOLOR_COPTS")
 
@@ -86,6 +87,25 @@ def tricolor_test(name, deps = [], copts = [], size = "small", **kwargs):
         linkstatic = True,
         deps = deps + _GTEST,
         **kwargs
+    )
+
+def tricolor_scheduled_test(name, deps = [], size = "medium", tags = [], **kwargs):
+    """A test of real code under chosen schedules: see docs/scheduling.md.
+
+    Its program is NAME_bin, which --config=schedule builds in the same way.
+    """
+    tricolor_test(
+        name = name + "_bin",
+        size = size,
+        tags = tags + ["manual"],
+        deps = deps + ["//base:schedule"],
+        **kwargs
+    )
+    scheduled_test(
+        name = name,
+        size = size,
+        program = ":%s_bin" % name,
+        tags = tags + ["scheduled"],
     )
 
 def tricolor_benchmark(name, deps = [], copts = [], smoke_args = [], **kwargs):

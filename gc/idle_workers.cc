@@ -7,22 +7,13 @@
 
 #include <cstdint>
 
+#include "tricolor/base/pause.h"
+
 namespace tricolor::gc {
-namespace {
-
-void SpinOnce() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-}  // namespace
 
 void IdleWorkers::Pause(uint32_t round) {
   if (round < kSpins) {
-    SpinOnce();
+    PauseCpu();
   } else if (round < kSpins + kYields) {
     sched_yield();
   } else {

@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "tricolor/mheap/schedule_explorer.h"
+#include "tricolor/base/schedule.h"
+#include "tricolor/base/schedule_hooks.h"
 
 namespace tricolor::mheap {
 namespace {
@@ -39,14 +40,14 @@ struct Model {
   int limit = 0;
 
   void SetState(int value) {
-    ScheduleExplorer::Step();
+    schedule::Step();
     state = value;
     ++changes;
   }
   void SetBounds(int new_base, int new_limit) {
-    ScheduleExplorer::Step();
+    schedule::Step();
     base = new_base;
-    ScheduleExplorer::Step();
+    schedule::Step();
     limit = new_limit;
   }
   void SetEntries(int at, bool value) {
@@ -56,28 +57,28 @@ struct Model {
     SetBounds(life.base, life.base + kBytes);
     if (life.heap_span) SetBounds(life.base, life.base + kSlotBytes);
     SetState(life.heap_span ? kInUse : kManual);
-    ScheduleExplorer::Step();
+    schedule::Step();
     SetEntries(life.base, true);
   }
   void Free(Life life) {
-    ScheduleExplorer::Step();
+    schedule::Step();
     SetEntries(life.base, false);
     SetState(kDead);
   }
 
-  // Sets *suspicious when the state was that of a heap span at first.
-  bool Lookup(int address, bool look_twice, bool* suspicious) const {
-    ScheduleExplorer::Step();
+  // Witnesses that the state was that of a heap span at first.
+  bool Lookup(int address, bool look_twice) const {
+    schedule::Step();
     if (!entries[address]) return false;
-    ScheduleExplorer::Step();
+    schedule::Step();
     const int seen = changes;
     if (state != kInUse) return false;
-    *suspicious = true;
-    ScheduleExplorer::Step();
+    schedule::Witness(0);
+    schedule::Step();
     const int seen_base = base;
-    ScheduleExplorer::Step();
+    schedule::Step();
     const int seen_limit = limit;
-    ScheduleExplorer::Step();
+    schedule::Step();
     return seen_base <= address && address < seen_limit &&
            (!look_twice || changes == seen);
   }
@@ -108,17 +109,16 @@ std::vector<Case> Cases() {
   return cases;
 }
 
-class LookupScenario : public Scenario {
+class LookupScenario : public schedule::Scenario {
  public:
-  // Sets *suspicious when the lookup got as far as to compare.
-  LookupScenario(const Case& of, bool look_twice, bool* suspicious)
-      : case_(of), look_twice_(look_twice), suspicious_(suspicious) {
+  LookupScenario(const Case& of, bool look_twice)
+      : case_(of), look_twice_(look_twice) {
     model_.Make(case_.lives[0]);
   }
   int threads() const override { return 2; }
   void Run(int t) override {
     if (t == 1) {
-      found_ = model_.Lookup(case_.address, look_twice_, suspicious_);
+      found_ = model_.Lookup(case_.address, look_twice_);
       return;
     }
     for (size_t i = 1; i < case_.lives.size(); ++i) {
@@ -135,33 +135,24 @@ class LookupScenario : public Scenario {
  private:
   const Case& case_;
   const bool look_twice_;
-  bool* const suspicious_;
   Model model_;
   bool found_ = false;
 };
 
 TEST(SpanLookupInterleavingTest, FindsNoSpanWhereThereNeverWasASlot) {
   for (const Case& c : Cases()) {
-    bool suspicious = false;
-    const ScheduleExplorer::Result result = ScheduleExplorer::Explore(
-        [&c, &suspicious] {
-          return std::make_unique<LookupScenario>(c, true, &suspicious);
-        },
-        4);
+    const schedule::Result result = schedule::Explore(
+        [&c] { return std::make_unique<LookupScenario>(c, true); }, 4);
     EXPECT_EQ(result.failure, "") << result.Describe();
     EXPECT_GE(result.schedules, 100u);
-    EXPECT_TRUE(suspicious) << "at " << c.address;
+    EXPECT_GT(result.witnessed[0], 0u) << "at " << c.address;
   }
 }
 
 TEST(SpanLookupInterleavingTest, OneLookAtTheStateMixesTwoLives) {
   for (const Case& c : Cases()) {
-    bool suspicious = false;
-    const ScheduleExplorer::Result result = ScheduleExplorer::Explore(
-        [&c, &suspicious] {
-          return std::make_unique<LookupScenario>(c, false, &suspicious);
-        },
-        2);
+    const schedule::Result result = schedule::Explore(
+        [&c] { return std::make_unique<LookupScenario>(c, false); }, 2);
     EXPECT_NE(result.failure, "")
         << c.address << ", " << c.lives.size() << " lives: not caught in "
         << result.schedules << " schedules";

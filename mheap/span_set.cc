@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <thread>
 
-#include "tricolor/base/cpu_pause.h"
+#include "tricolor/base/pause.h"
 #include "tricolor/mheap/span_set-inl.h"
 
 namespace tricolor::mheap {
@@ -20,7 +20,7 @@ constexpr uint32_t kSpins = 128;
 // A pusher that is off its processor needs one to go on.
 void SpanSetTraits::Wait(uint32_t attempt) {
   if (attempt < kSpins) {
-    CpuPause();
+    PauseCpu();
   } else {
     std::this_thread::yield();
   }

@@ -15,9 +15,11 @@
 #include "gtest/gtest.h"
 #include "tricolor/base/check.h"
 #include "tricolor/base/persistent_alloc.h"
+#include "tricolor/base/schedule.h"
+#include "tricolor/base/schedule_hooks.h"
+#include "tricolor/base/schedule_testing.h"
 #include "tricolor/base/sys/fake_os_memory.h"
 #include "tricolor/base/sys/linux_memory.h"
-#include "tricolor/mheap/schedule_explorer.h"
 #include "tricolor/mheap/span_set-inl.h"
 #include "tricolor/mheap/span_set_testing.h"
 
@@ -27,11 +29,8 @@ namespace {
 struct ExploredTraits {
   static constexpr uint32_t kBlockEntries = 2;
   static constexpr uint32_t kFirstSegment = 1;
-  static void AtStep(SpanSetStep) { ScheduleExplorer::Step(); }
-  static void Wait(uint32_t) {
-    TRICOLOR_CHECK(!ScheduleExplorer::Stuck(), "Pop waits for ever");
-    ScheduleExplorer::Wait();
-  }
+  static void AtStep(SpanSetStep) {}
+  static void Wait(uint32_t) { schedule::Wait(); }
 };
 
 // The accounting of the seed in the queue of today: a pusher counts its entry
@@ -48,11 +47,11 @@ class UsedCountingSpanSet {
 
   bool Push(MSpan* span) {
     const uint32_t tail = tail_++;
-    ScheduleExplorer::Step();
+    schedule::Step();
     Block* block = FindOrLink(tail / kBlockEntries);
-    ScheduleExplorer::Step();
+    schedule::Step();
     ++block->used;
-    ScheduleExplorer::Step();
+    schedule::Step();
     block->entries[tail % kBlockEntries] = span;
     return true;
   }
@@ -60,17 +59,17 @@ class UsedCountingSpanSet {
   MSpan* Pop() {
     if (head_ == tail_) return nullptr;
     const uint32_t head = head_++;
-    ScheduleExplorer::Step();
+    schedule::Step();
     const uint32_t k = head / kBlockEntries;
     while (Find(k) == nullptr ||
            Find(k)->entries[head % kBlockEntries] == nullptr) {
-      if (ScheduleExplorer::Stuck()) return nullptr;
-      ScheduleExplorer::Wait();
+      if (schedule::hooks == nullptr) return nullptr;
+      schedule::Wait();
     }
     Block* block = Find(k);
     MSpan* span = block->entries[head % kBlockEntries];
     block->entries[head % kBlockEntries] = nullptr;
-    ScheduleExplorer::Step();
+    schedule::Step();
     if (--block->used == 0) {
       spine_[k] = nullptr;
       free_.push_back(block);
@@ -107,18 +106,33 @@ class UsedCountingSpanSet {
 };
 
 // The true form, with what must hold when all threads are done.
-class ExploredSpanSet : public BasicSpanSet<ExploredTraits> {
+template <typename Set>
+class CheckedSpanSet : public Set {
  public:
-  explicit ExploredSpanSet(Pool& pool)
-      : BasicSpanSet<ExploredTraits>(pool), pool_(pool) {}
+  explicit CheckedSpanSet(typename Set::Pool& pool) : Set(pool), pool_(pool) {}
   void CheckAtEnd() {
-    CheckInvariants();
-    Reset();
-    EXPECT_EQ(pool_.CheckInvariants(), pool_.blocks());
+    Set::CheckInvariants();
+    Set::Reset();
+    const uint64_t free = pool_.CheckInvariants();
+    TRICOLOR_CHECK(free == pool_.blocks(), "%llu of %llu blocks are free",
+                   static_cast<unsigned long long>(free),
+                   static_cast<unsigned long long>(pool_.blocks()));
   }
 
  private:
-  Pool& pool_;
+  typename Set::Pool& pool_;
+};
+using ExploredSpanSet = CheckedSpanSet<BasicSpanSet<ExploredTraits>>;
+
+// The set that the heap uses, just before a block of 512 entries ends.
+class HeapSpanSet : public CheckedSpanSet<SpanSet> {
+ public:
+  explicit HeapSpanSet(Pool& pool) : CheckedSpanSet<SpanSet>(pool) {
+    for (uint32_t i = 0; i + 1 < kBlockEntries; ++i) {
+      TRICOLOR_CHECK(Push(FakeSpan(i)) && Pop() == FakeSpan(i),
+                     "a set of one thread is no queue");
+    }
+  }
 };
 
 // One Push or Pop of a run, and when it began and ended.
@@ -163,7 +177,7 @@ bool Linearizable(std::vector<Operation>& operations, std::deque<MSpan*>& queue,
 
 // Threads that each run a program: '+' pushes, '-' pops.
 template <typename Set>
-class QueueScenario : public Scenario {
+class QueueScenario : public schedule::Scenario {
  public:
   explicit QueueScenario(std::vector<std::string> programs,
                          OsMemory& os = ProcessMemory())
@@ -225,40 +239,38 @@ class QueueScenario : public Scenario {
 };
 
 template <typename Set>
-ScheduleExplorer::Factory Threads(std::vector<std::string> programs) {
+schedule::Factory Threads(std::vector<std::string> programs) {
   return [programs] { return std::make_unique<QueueScenario<Set>>(programs); };
 }
 
-void ExpectAllGood(const ScheduleExplorer::Result& result, uint64_t at_least) {
-  EXPECT_EQ(result.failure, "") << result.Describe();
-  EXPECT_GE(result.schedules, at_least);
-  ::testing::Test::RecordProperty("schedules",
-                                  std::to_string(result.schedules));
+schedule::Result ExploreGood(std::vector<std::string> programs, int preemptions,
+                             uint64_t at_least) {
+  return schedule::ExploreGood(Threads<ExploredSpanSet>(programs), preemptions,
+                               at_least);
 }
 
 TEST(SpanSetInterleavingTest, TwoPushersAndAPopperAcrossABlockEdge) {
-  ExpectAllGood(ScheduleExplorer::Explore(
-                    Threads<ExploredSpanSet>({"++", "++", "---"}), 2),
-                1000);
+  ExploreGood({"++", "++", "---"}, 2, 1000);
 }
 
 TEST(SpanSetInterleavingTest, PusherAndTwoPoppersOfOneBlock) {
-  ExpectAllGood(ScheduleExplorer::Explore(
-                    Threads<ExploredSpanSet>({"+++", "--", "--"}), 3),
-                1000);
+  ExploreGood({"+++", "--", "--"}, 2, 1000);
 }
 
 TEST(SpanSetInterleavingTest, TwoThreadsThatPushAndPop) {
-  ExpectAllGood(
-      ScheduleExplorer::Explore(Threads<ExploredSpanSet>({"+-+-", "+-+-"}), 3),
-      1000);
+  ExploreGood({"+-+-", "+-+-"}, 2, 1000);
 }
 
 TEST(SpanSetInterleavingTest, FourThreadsUnderRandomSchedules) {
-  ExpectAllGood(
-      ScheduleExplorer::Sample(
-          Threads<ExploredSpanSet>({"+++", "++-", "--+", "---"}), 7, 1000),
-      1000);
+  const schedule::Factory factory =
+      Threads<ExploredSpanSet>({"+++", "++-", "--+", "---"});
+  schedule::PctGood(factory, 7, 1000);
+  schedule::ExpectGood(factory, schedule::RandomWalk(factory, 7, 1000), 1000);
+}
+
+TEST(SpanSetInterleavingTest, TheHeapsOwnSetAcrossABlockEdge) {
+  schedule::ExploreGood(Threads<HeapSpanSet>({"++", "-+-", "-"}), 2, 1000);
+  schedule::ExploreGood(Threads<HeapSpanSet>({"++-", "+--"}), 2, 500);
 }
 
 // There is memory for one block only: pushes are refused, or wait for a popper
@@ -269,11 +281,11 @@ class OneBlockScenario : public QueueScenario<ExploredSpanSet> {
       : QueueScenario(programs, os) {
     // The links of the first seven blocks, and one block.
     for (uint64_t i = 0; i < 7 * ExploredSpanSet::kBlockEntries; ++i) {
-      EXPECT_TRUE(set_.Push(FakeSpan(i)));
-      EXPECT_EQ(set_.Pop(), FakeSpan(i));
+      TRICOLOR_CHECK(set_.Push(FakeSpan(i)) && set_.Pop() == FakeSpan(i),
+                     "a set of one thread is no queue");
     }
     set_.Reset();
-    EXPECT_EQ(pool_.blocks(), 1u);
+    TRICOLOR_CHECK(pool_.blocks() == 1, "a block is not used again");
     os.FailFrom(1);
     while (memory_.Allocate(ByteCount(512), 8) != nullptr) {
     }
@@ -282,24 +294,22 @@ class OneBlockScenario : public QueueScenario<ExploredSpanSet> {
 
 TEST(SpanSetInterleavingTest, RefusedPushesClaimNothing) {
   std::unique_ptr<FakeOsMemory> os;
-  const ScheduleExplorer::Factory factory = [&os] {
+  const schedule::Factory factory = [&os] {
     os = std::make_unique<FakeOsMemory>(
         FakeOsMemoryOptions{.protect = false, .check_leaks = false});
     return std::make_unique<OneBlockScenario>(
         *os, std::vector<std::string>{"++", "++", "--"});
   };
-  ExpectAllGood(ScheduleExplorer::Explore(factory, 2), 500);
+  schedule::ExploreGood(factory, 2, 500);
 }
 
 TEST(SpanSetInterleavingTest, SeedFormWorksWhileOneThreadAtATimeUsesIt) {
-  ExpectAllGood(
-      ScheduleExplorer::Explore(Threads<UsedCountingSpanSet>({"+++--+---"}), 0),
-      1);
+  schedule::ExploreGood(Threads<UsedCountingSpanSet>({"+++--+---"}), 0, 1);
 }
 
 TEST(SpanSetInterleavingTest, SeedFormLosesASpanWhenPushMeetsPop) {
-  const ScheduleExplorer::Result result = ScheduleExplorer::Explore(
-      Threads<UsedCountingSpanSet>({"+", "+", "-"}), 2);
+  const schedule::Result result =
+      schedule::Explore(Threads<UsedCountingSpanSet>({"+", "+", "-"}), 2);
   EXPECT_NE(result.failure, "")
       << "not caught in " << result.schedules << " schedules";
   ::testing::Test::RecordProperty("caught_in", result.Describe());

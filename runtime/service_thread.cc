@@ -44,6 +44,7 @@ bool ServiceThread::Start(const char* name, Body body, void* argument) {
     sigdelset(&blocked, own);
   }
   pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  scheduled_.Make();
   started_ = pthread_create(&thread_, nullptr, &Run, this) == 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (started_) pthread_setname_np(thread_, name);
@@ -52,12 +53,15 @@ bool ServiceThread::Start(const char* name, Body body, void* argument) {
 
 void* ServiceThread::Run(void* self) {
   auto* thread = static_cast<ServiceThread*>(self);
+  thread->scheduled_.Begin();
   thread->body_(thread->argument_);
+  thread->scheduled_.End();
   return nullptr;
 }
 
 void ServiceThread::Join() {
   if (!started_) return;
+  scheduled_.AwaitEnd();
   pthread_join(thread_, nullptr);
   started_ = false;
 }

@@ -12,6 +12,8 @@
 
 #include <cstdint>
 
+#include "tricolor/base/scheduled_thread.h"
+
 namespace tricolor::runtime {
 
 class ServiceThread {
@@ -41,6 +43,7 @@ class ServiceThread {
   void* argument_ = nullptr;
   pthread_t thread_ = {};
   bool started_ = false;
+  schedule::ScheduledThread scheduled_;
 };
 
 // Nanoseconds: of the steady clock, of the CPU time of the calling thread, and

@@ -6,7 +6,7 @@
 #include "tricolor/runtime/world.h"
 
 #include "tricolor/base/check.h"
-#include "tricolor/base/cpu_pause.h"
+#include "tricolor/base/pause.h"
 #include "tricolor/runtime/no_preempt.h"
 #include "tricolor/runtime/write_barrier.h"
 
@@ -239,7 +239,7 @@ void World::LeaveTogether() {
 void World::AwaitUnclaimed(MutatorContext& context) {
   for (int i = 0; i < kSpins && may_spin_.LoadRelaxed(); ++i) {
     if (context.state.LoadRelaxed() != MutatorState::kClaimed) return;
-    CpuPause();
+    PauseCpu();
   }
   MutexLock lock(mutex_);
   while (context.state.LoadRelaxed() == MutatorState::kClaimed) {
@@ -274,7 +274,7 @@ void World::NoteStopped() {
 }
 
 void World::SpinUntilStopped() {
-  for (int i = 0; i < kSpins && running_.LoadAcquire() != 0; ++i) CpuPause();
+  for (int i = 0; i < kSpins && running_.LoadAcquire() != 0; ++i) PauseCpu();
 }
 
 void World::RequestStop() {
