@@ -375,8 +375,6 @@ TEST(FiberTest, AnUnscannedStackIsScannedWhenItIsLeft) {
 
 // ---- Misuse.
 
-using FiberDeathTest = ::testing::Test;
-
 // Not in a child of fork(): there stacks may be those of threads that are gone,
 // and ThreadSanitizer does not follow switches.
 class FiberDeathTest : public testing::Test {
