@@ -25,6 +25,10 @@ HeapOptions Checked() {
 }
 
 struct CleanupCheckTest : testing::Test {
+  // A collection in a child of fork() makes threads, which ThreadSanitizer does
+  // not let it.
+  CleanupCheckTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
   Heap heap{Checked()};
   Mutator mutator{heap};
   Root<Node> root{mutator, mutator.New<Node>()};

@@ -342,16 +342,21 @@ TEST(FiberTest, AnUnscannedStackIsScannedWhenItIsLeft) {
 
 // ---- Misuse.
 
-using FiberDeathTest = ::testing::Test;
+// Not in a child of fork(): there stacks may be those of threads that are gone,
+// and ThreadSanitizer does not follow switches.
+class FiberDeathTest : public testing::Test {
+ protected:
+  FiberDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
 
-TEST(FiberDeathTest, AStackIsDestroyedByWhoRunsOnIt) {
+TEST_F(FiberDeathTest, AStackIsDestroyedByWhoRunsOnIt) {
   Heap heap(QuietOptions());
   Mutator mutator(heap);
   Fiber fiber(heap, [](Fiber& self) { self.stack().Clear(); });
   EXPECT_DEATH(fiber.Resume(mutator), "is cleared or destroyed while a thread");
 }
 
-TEST(FiberDeathTest, AStackIsEnteredThatAThreadRunsOn) {
+TEST_F(FiberDeathTest, AStackIsEnteredThatAThreadRunsOn) {
   Heap heap(QuietOptions());
   Mutator mutator(heap);
   Fiber fiber(heap, [](Fiber& self) {
@@ -360,7 +365,7 @@ TEST(FiberDeathTest, AStackIsEnteredThatAThreadRunsOn) {
   EXPECT_DEATH(fiber.Resume(mutator), "on which a thread runs");
 }
 
-TEST(FiberDeathTest, TheSwitchIsNotMade) {
+TEST_F(FiberDeathTest, TheSwitchIsNotMade) {
   Heap heap(QuietOptions());
   Mutator mutator(heap);
   Fiber fiber(heap, [](Fiber&) {});
@@ -368,7 +373,7 @@ TEST(FiberDeathTest, TheSwitchIsNotMade) {
                "has announced a switch to the stack");
 }
 
-TEST(FiberDeathTest, TwoSwitchesAreAnnounced) {
+TEST_F(FiberDeathTest, TwoSwitchesAreAnnounced) {
   Heap heap(QuietOptions());
   Mutator mutator(heap);
   Fiber fiber(heap, [](Fiber&) {});
@@ -380,7 +385,7 @@ TEST(FiberDeathTest, TwoSwitchesAreAnnounced) {
       "before it has arrived");
 }
 
-TEST(FiberDeathTest, ASafepointIsReachedBeforeTheSwitch) {
+TEST_F(FiberDeathTest, ASafepointIsReachedBeforeTheSwitch) {
   Heap heap(QuietOptions());
   Mutator mutator(heap);
   Fiber fiber(heap, [](Fiber&) {});
@@ -392,7 +397,7 @@ TEST(FiberDeathTest, ASafepointIsReachedBeforeTheSwitch) {
       "is outside of the current stack");
 }
 
-TEST(FiberDeathTest, AFiberUsesTheHeapWithoutAnAnnouncement) {
+TEST_F(FiberDeathTest, AFiberUsesTheHeapWithoutAnAnnouncement) {
   Heap heap(QuietOptions());
   Mutator mutator(heap);
   Fiber fiber(heap, [](Fiber&) {});
@@ -406,7 +411,7 @@ TEST(FiberDeathTest, AFiberUsesTheHeapWithoutAnAnnouncement) {
       "has announced a switch to the stack");
 }
 
-TEST(FiberDeathTest, TheSwitchIsInANativeScope) {
+TEST_F(FiberDeathTest, TheSwitchIsInANativeScope) {
   Heap heap(QuietOptions());
   Mutator mutator(heap);
   Fiber fiber(heap, [](Fiber&) {});
@@ -418,7 +423,7 @@ TEST(FiberDeathTest, TheSwitchIsInANativeScope) {
       "is used inside of its NativeScope");
 }
 
-TEST(FiberDeathTest, TheStackIsOneOfAnotherHeap) {
+TEST_F(FiberDeathTest, TheStackIsOneOfAnotherHeap) {
   Heap heap(QuietOptions());
   Heap other(QuietOptions());
   Mutator mutator(heap);
@@ -427,22 +432,20 @@ TEST(FiberDeathTest, TheStackIsOneOfAnotherHeap) {
                "switches to a stack of another heap");
 }
 
-TEST(FiberDeathTest, TheMutatorIsDestroyedOnAFiber) {
+TEST_F(FiberDeathTest, TheMutatorIsDestroyedOnAFiber) {
   Heap heap(QuietOptions());
   auto mutator = std::make_unique<Mutator>(heap);
   Fiber fiber(heap, [&](Fiber&) { mutator.reset(); });
   EXPECT_DEATH(fiber.Resume(*mutator), "is destroyed on a fiber's stack");
 }
 
-TEST(FiberDeathTest, TheHeapIsDestroyedBeforeTheStack) {
-  // Not in a child of fork(), where the stack could be some other thread's.
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
+TEST_F(FiberDeathTest, TheHeapIsDestroyedBeforeTheStack) {
   auto heap = std::make_unique<Heap>(QuietOptions());
   Fiber fiber(*heap, [](Fiber&) {});
   EXPECT_DEATH(heap.reset(), "knows 1 stacks of fibers");
 }
 
-TEST(FiberDeathTest, TheStackIsEmpty) {
+TEST_F(FiberDeathTest, TheStackIsEmpty) {
   Heap heap(QuietOptions());
   char byte = 0;
   EXPECT_DEATH(FiberStack(heap, &byte, 0), "a fiber's stack of 0 bytes");
