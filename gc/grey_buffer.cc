@@ -45,12 +45,16 @@ void GreyBuffer::Publish() {
 
 // Of all that a barrier records, little is news. Without this, a program that
 // stores the same pointers over and over could keep the markers busy for ever.
+// So could a stack that is scanned in each handshake, and has an old pointer to
+// a slot that is free: such words, too, lead to nothing that could be marked.
 void GreyBuffer::DropMarked() {
   uint64_t* kept = buf_->items;
   for (const uint64_t* word = kept; word != next_; ++word) {
     const Addr a(*word);
     const mheap::MSpan* span = cycle_.heap.HeapSpanOf(a);
-    if (span != nullptr && !span->IsMarked(span->IndexOf(a))) *kept++ = *word;
+    if (span == nullptr) continue;
+    const uint32_t index = span->IndexOf(a);
+    if (!span->IsMarked(index) && !span->IsFree(index)) *kept++ = *word;
   }
   next_ = kept;
 }

@@ -390,6 +390,28 @@ TEST_P(MarkerTest, WithoutMemoryForAGreyBufferNothingIsLost) {
   EXPECT_EQ(stats.rescans, 1u);
 }
 
+// Or a stack that is scanned in each handshake would keep the cycle from ending.
+TEST_P(MarkerTest, AWordThatPointsToAFreeSlotIsNoWork) {
+  void* object = heap_.New(kPair);
+  const mheap::MSpan& span = heap_.SpanOf(object);
+  const Addr free = span.SlotAddress(span.slots() - 1);
+  ASSERT_TRUE(span.IsFree(span.slots() - 1));
+  TestRoots roots;
+  marker_.BeginCycle(roots, {.workers = 1, .concurrent = true});
+  {
+    GreyBuffer grey(marker_);
+    grey.Add(free.value());
+    grey.Publish();
+    EXPECT_FALSE(marker_.HasWork());
+    grey.Add(Addr(object).value());
+    grey.Publish();
+    EXPECT_TRUE(marker_.HasWork());
+  }
+  marker_.RunWorker(0);
+  EXPECT_FALSE(marker_.HasWork());
+  EXPECT_EQ(marker_.EndCycle().marked_objects, 1u);
+}
+
 TEST_P(MarkerTest, RandomGraphsAreMarkedTheSameWithoutMemory) {
   TestRandom random(TestSeed());
   FullHeap full(os_);
