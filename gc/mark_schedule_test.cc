@@ -202,7 +202,7 @@ class MarkerScenario final : public schedule::Scenario {
     const bool more = marker_.HasWork();
     if (more) {
       schedule::Witness(0);
-      marker_.NextRound();
+      marker_.NextRound(2);
     }
     ended_.StoreRelaxed(!more);
     rounds_.FetchAddAcqRel(1);

@@ -110,10 +110,10 @@ class SweepScenario final : public schedule::Scenario,
         StartPhase();
         return;
       case 'b':
-        if (!sweeper_.Begin()) return;
+        if (!sweeper_.Begin(processor)) return;
         schedule::Witness(3);
         schedule::Step();
-        sweeper_.End();
+        sweeper_.End(processor);
         return;
       case 'c':
         cached.push_back(Cache(processor));
