@@ -296,15 +296,9 @@ void MCacheTester::SweepSpans(uint64_t most) {
 // Their spans are swept; what is still listed as unswept is out of date.
 void MCacheTester::EndSweep() {
   SweepSpans(UINT64_MAX);
-  for (int i = 0; i < mheap::kSpanClasses; ++i) {
-    mcentral::MCentral& central =
-        t_.centrals.of(SpanClass::FromIndex(static_cast<uint8_t>(i)));
-    while (central.PopUnsweptPartial() != nullptr) {
-    }
-    while (central.PopUnsweptFull() != nullptr) {
-    }
-    central.ResetUnswept();
+  while (t_.PopUnswept() != nullptr) {
   }
+  t_.centrals.ResetUnswept();
 }
 
 void MCacheTester::Cycle() {

@@ -192,7 +192,7 @@ TEST(SweepScheduleTest, WhoWaitsForTheEndFindsAllSwept) {
 
 TEST(SweepScheduleTest, ASweeperThatIsLateStaysOutOfTheNextPhase) {
   ExploreGood({{3, 1}}, {"n", "s"}, 1, 50);
-  const schedule::Result result = ExploreGood({}, {"n", "b"}, 4, 200);
+  const schedule::Result result = ExploreGood({}, {"n", "b"}, 4, 60);
   EXPECT_GT(result.witnessed[3], 0u);  // it was in time, or in the next phase
 }
 
@@ -208,7 +208,7 @@ TEST(SweepScheduleTest, ASpanThatMustBeSweptNowIsSweptByAnyone) {
 
 TEST(SweepScheduleTest, ReclaimTakesNothingFromOtherSweepers) {
   const schedule::Result result =
-      ExploreGood({{2, 0}, {3, 1}}, {"r", "s"}, 1, 50);
+      ExploreGood({{2, 0}, {3, 1}}, {"r", "s"}, 1, 25);
   EXPECT_GT(result.witnessed[1], 0u);  // it reclaimed
   ExploreGood({{3, 1}}, {"r", "e", "s"}, 1, 50);
 }
