@@ -134,11 +134,14 @@ class TestHeap {
       slots -= taken;
     }
   }
-  // The next unswept span that is listed for the processor's shard, or null;
-  // unlinks it.
+  // The next unswept span that is listed, or null; unlinks it.
   mheap::MSpan* PopUnswept() {
-    uint32_t place = 0;
-    return centrals.PopUnswept(processor.shard(), &place);
+    mheap::MSpan* span = nullptr;
+    for (uint32_t i = 0; i < MCentrals::kShards && span == nullptr; ++i) {
+      uint32_t place = 0;
+      span = centrals.PopUnswept(i, &place);
+    }
+    return span;
   }
   // The marker: the span and its page.
   void Mark(mheap::MSpan* span, uint32_t index) {
