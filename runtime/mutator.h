@@ -75,9 +75,8 @@ class Mutator {
     // Zeroed memory is null pointers and zeros already.
     if constexpr (!std::is_arithmetic_v<T> && !std::is_enum_v<T> &&
                   !internal::IsPointerField<T>::value) {
-      for (size_t i = 0; array != nullptr && i < n; ++i) {
-        ConstructInZeros<T>(array + i);
-      }
+      if (array == nullptr) return nullptr;
+      for (T* p = array; p != array + n; ++p) ConstructInZeros<T>(p);
     }
     return array;
   }
