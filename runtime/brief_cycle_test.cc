@@ -17,7 +17,8 @@ namespace {
 
 HeapOptions BriefOptions(bool conservative_stacks) {
   HeapOptions options = CheckedOptions(conservative_stacks);
-  options.brief_bytes = HeapOptions().brief_bytes;
+  // More than the stack of a test with AddressSanitizer.
+  options.brief_bytes = 256 << 10;
   return options;
 }
 
