@@ -35,7 +35,6 @@ class LiveAccount {
   }
   // The pacer has counted the live heap afresh.
   void Forget() { ahead_ = 0; }
-  int64_t ahead() const { return ahead_; }
 
  private:
   void Tell(GcPacer& pacer, int64_t bytes) {

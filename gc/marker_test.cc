@@ -390,7 +390,8 @@ TEST_P(MarkerTest, WithoutMemoryForAGreyBufferNothingIsLost) {
   EXPECT_EQ(stats.rescans, 1u);
 }
 
-// Or a stack that is scanned in each handshake would keep the cycle from ending.
+// Or a stack that is scanned in each handshake would keep the cycle from
+// ending.
 TEST_P(MarkerTest, AWordThatPointsToAFreeSlotIsNoWork) {
   void* object = heap_.New(kPair);
   const mheap::MSpan& span = heap_.SpanOf(object);

@@ -50,10 +50,7 @@ MSpan* MCentral::SweepOwn(ProcessorCache& processor, int& budget) {
   }
   const uint32_t sg = centrals_.heap_.sweep_gen();
   int one = 1;
-  MSpan* span = SweepFrom(processor, lists->partial_unswept(sg), one);
-  if (span == nullptr) {
-    span = SweepFrom(processor, lists->full_unswept(sg), one);
-  }
+  MSpan* span = SweepUnswept(processor, *lists, sg, one);
   budget -= 1 - one;
   sweeper->End(processor);
   return span;
@@ -83,12 +80,17 @@ MSpan* MCentral::TakeListed(ProcessorCache& processor, int budget) {
     if (lists == nullptr) continue;
     span = PopSwept(*lists, sg);
     if (span != nullptr || !sweeping) continue;
-    span = SweepFrom(processor, lists->partial_unswept(sg), budget);
-    if (span != nullptr) continue;
-    span = SweepFrom(processor, lists->full_unswept(sg), budget);
+    span = SweepUnswept(processor, *lists, sg, budget);
   }
   if (sweeping) sweeper->End(processor);
   return span;
+}
+
+MSpan* MCentral::SweepUnswept(ProcessorCache& processor, CentralLists& lists,
+                              uint32_t sg, int& budget) {
+  MSpan* span = SweepFrom(processor, lists.partial_unswept(sg), budget);
+  if (span != nullptr) return span;
+  return SweepFrom(processor, lists.full_unswept(sg), budget);
 }
 
 // An entry whose span cannot be acquired has been swept by someone else since

@@ -112,6 +112,9 @@ class MCentral {
   // A span of the own shard's unswept ones, if the first has a free slot.
   mheap::MSpan* SweepOwn(mheap::ProcessorCache& processor, int& budget);
   mheap::MSpan* PopSwept(CentralLists& lists, uint32_t sg);
+  // The partial ones first.
+  mheap::MSpan* SweepUnswept(mheap::ProcessorCache& processor,
+                             CentralLists& lists, uint32_t sg, int& budget);
   mheap::MSpan* SweepFrom(mheap::ProcessorCache& processor,
                           mheap::SpanSet& unswept, int& budget);
   mheap::MSpan* Grow(mheap::ProcessorCache& processor);
