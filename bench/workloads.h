@@ -111,40 +111,56 @@ bool AllocateObjects(Backend& backend, const std::string& workload,
   return known;
 }
 
-// Objects of a size that die at once, on one thread and on two at the same
-// time: the throughput of two divided by that of one. By the wall clock, which
-// means something only on a machine with two idle processors, and by processor
-// time: what two threads lose by sharing, but not by waiting.
+struct Throughput {
+  double wall, cpu;  // objects a second
+};
+
+// Objects of a size that die at once, on so many threads at the same time.
+template <size_t size, typename Backend>
+Throughput AllocateOn(int threads, Backend& backend, double seconds) {
+  std::atomic<uint64_t> objects{0};
+  std::vector<std::thread> running;
+  const double begin = WallSeconds();
+  const double cpu_begin = CpuSeconds();
+  for (int t = 0; t < threads; ++t) {
+    running.emplace_back([&] {
+      typename Backend::Thread thread(backend);
+      uint64_t own = 0;
+      for (; WallSeconds() - begin < seconds; own += 10000) {
+        AllocateMany<size>(thread, 10000);
+      }
+      objects += own;
+    });
+  }
+  backend.Await([&] {
+    for (std::thread& thread : running) thread.join();
+  });
+  const auto done = static_cast<double>(objects);
+  return {.wall = done / (WallSeconds() - begin),
+          .cpu = done / (CpuSeconds() - cpu_begin) * threads};
+}
+
+// The throughput of two threads divided by that of one: the median of pairs of
+// short runs, for a virtual machine has two processors in one moment and little
+// more than one in the next. By the wall clock, and by processor time: what two
+// threads lose by sharing, but not by waiting.
 template <size_t size, typename Backend>
 void AllocateOnTwo(Backend& backend, double seconds) {
-  double wall[3], cpu[3];  // objects a second, by the number of threads
-  for (int threads = 1; threads <= 2; ++threads) {
-    std::atomic<uint64_t> objects{0};
-    std::vector<std::thread> running;
-    const double begin = WallSeconds();
-    const double cpu_begin = CpuSeconds();
-    for (int t = 0; t < threads; ++t) {
-      running.emplace_back([&] {
-        typename Backend::Thread thread(backend);
-        uint64_t own = 0;
-        for (; WallSeconds() - begin < seconds; own += 10000) {
-          AllocateMany<size>(thread, 10000);
-        }
-        objects += own;
-      });
-    }
-    backend.Await([&] {
-      for (std::thread& thread : running) thread.join();
-    });
-    const auto done = static_cast<double>(objects);
-    wall[threads] = done / (WallSeconds() - begin);
-    cpu[threads] = done / (CpuSeconds() - cpu_begin) * threads;
+  constexpr int kPairs = 15;
+  std::vector<double> one, two, wall, cpu;
+  for (int i = 0; i < kPairs; ++i) {
+    const Throughput of_one = AllocateOn<size>(1, backend, seconds / kPairs);
+    const Throughput of_two = AllocateOn<size>(2, backend, seconds / kPairs);
+    one.push_back(1e9 / of_one.wall);
+    two.push_back(2e9 / of_two.wall);
+    wall.push_back(of_two.wall / of_one.wall);
+    cpu.push_back(of_two.cpu / of_one.cpu);
   }
-  const std::string figure = "two-threads-" + std::to_string(size);
-  Print((figure + "-ns").c_str(), 2e9 / wall[2]);
-  Print(("one-thread-" + std::to_string(size) + "-ns").c_str(), 1e9 / wall[1]);
-  Print((figure + "-wall").c_str(), wall[2] / wall[1]);
-  Print((figure + "-cpu").c_str(), cpu[2] / cpu[1]);
+  const std::string bytes = std::to_string(size);
+  Print(("two-threads-" + bytes + "-ns").c_str(), Median(two));
+  Print(("one-thread-" + bytes + "-ns").c_str(), Median(one));
+  Print(("two-threads-" + bytes + "-wall").c_str(), Median(wall));
+  Print(("two-threads-" + bytes + "-cpu").c_str(), Median(cpu));
 }
 
 template <typename Backend>

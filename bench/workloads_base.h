@@ -9,9 +9,12 @@
 
 #include <time.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <vector>
 
 namespace bench {
 
@@ -37,6 +40,13 @@ inline double PeakMegabytes() {
 }
 inline void Print(const char* figure, double value) {
   std::printf("%s %.4f\n", figure, value);
+}
+// The middle one of an odd number of values.
+inline double Median(std::vector<double> values) {
+  const auto middle =
+      values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 // Makes the compiler believe that the object is used.
 inline void Use(const void* p) { asm volatile("" : : "r"(p) : "memory"); }

@@ -180,6 +180,8 @@ CycleResult GcPacer::EndCycle(const CycleEnd& end) {
   inputs_.roots = SaturatingAdd(last_stack_work_, globals_);
   inputs_.overhead = end.overhead;
   accounts_ = end.accounts;
+  inputs_.allocators =
+      std::min(end.allocators, static_cast<uint64_t>(processors_));
   measured_ = true;
   live_.StoreRelaxed(AsCounter(end.marked));
   scannable_.StoreRelaxed(AsCounter(last_heap_work_));

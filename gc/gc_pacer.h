@@ -34,7 +34,7 @@ enum class ScanWork : uint8_t { kHeap, kStacks, kGlobals };
 struct PacerSettings {
   int gc_percent = 100;  // negative: only the limit
   int64_t memory_limit = INT64_MAX;
-  uint64_t min_heap = 4 << 20;  // at 100 percent
+  uint64_t min_heap = 4 << 20;  // GoalInputs::min_heap
 };
 
 struct CycleStart {
@@ -53,6 +53,8 @@ struct CycleEnd {
   uint64_t marked = 0;     // bytes found live, or allocated meanwhile
   uint64_t overhead = 0;   // GoalInputs::overhead
   uint64_t accounts = 1;   // processors with a LiveAccount
+  // Of them, those that have allocated since the last cycle's end.
+  uint64_t allocators = 1;
 };
 
 // What a cycle came to, for logs and tests.

@@ -49,6 +49,21 @@ TEST(GcPacerTest, IsDueWhenTheHeapReachesTheTrigger) {
   pacer.CheckInvariants();
 }
 
+TEST(GcPacerTest, TheLeastGoalIsForEachProcessorThatHasAllocated) {
+  GcPacer pacer({});
+  const auto goal_after = [&pacer](uint64_t allocators) {
+    pacer.StartCycle({.processors = 4});
+    pacer.EndCycle({.allocators = allocators});
+    pacer.SweepDone();
+    return pacer.goal();
+  };
+  EXPECT_EQ(goal_after(0), 4 * kMiB);
+  EXPECT_EQ(goal_after(1), 4 * kMiB);
+  EXPECT_EQ(goal_after(3), 12 * kMiB);
+  EXPECT_EQ(goal_after(9), 16 * kMiB);  // no more run at once
+  EXPECT_EQ(goal_after(1), 4 * kMiB);
+}
+
 TEST(GcPacerTest, IsNotDueWhileACycleMarks) {
   GcPacer pacer({});
   Grow(pacer, 4 * kMiB);

@@ -13,6 +13,7 @@
 #define TRICOLOR_GC_LIVE_ACCOUNT_H_
 
 #include <cstdint>
+#include <utility>
 
 #include "absl/base/optimization.h"
 #include "tricolor/gc/gc_pacer.h"
@@ -24,6 +25,7 @@ class LiveAccount {
   // The processor has taken `bytes`, or given them back. Which of them have
   // pointers is not known.
   void Changed(GcPacer& pacer, int64_t bytes) {
+    used_ = true;
     ahead_ -= bytes;
     const int64_t most = pacer.ahead();
     if (ABSL_PREDICT_TRUE(ahead_ >= 0 && ahead_ <= 2 * most)) return;
@@ -33,8 +35,12 @@ class LiveAccount {
   void Settle(GcPacer& pacer) {
     if (ahead_ != 0) Tell(pacer, -ahead_);
   }
-  // The pacer has counted the live heap afresh.
-  void Forget() { ahead_ = 0; }
+  // The pacer has counted the live heap afresh. Whether the processor has taken
+  // anything, or given it back, since it did so the last time.
+  bool Forget() {
+    ahead_ = 0;
+    return std::exchange(used_, false);
+  }
 
  private:
   void Tell(GcPacer& pacer, int64_t bytes) {
@@ -43,6 +49,7 @@ class LiveAccount {
   }
 
   int64_t ahead_ = 0;
+  bool used_ = false;
 };
 
 }  // namespace tricolor::gc

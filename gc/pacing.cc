@@ -29,6 +29,10 @@ uint64_t Limit(const GoalInputs& in) {
   return static_cast<uint64_t>(std::max<int64_t>(in.memory_limit, 0));
 }
 
+uint64_t MinHeap(const GoalInputs& in) {
+  return SaturatingMul(in.min_heap, std::max(in.allocators, uint64_t{1}));
+}
+
 // What is live, with the least room that any goal leaves above.
 uint64_t LeastUnderLimit(uint64_t marked) {
   return SaturatingAdd(marked, std::max(marked / 16, kLeastGrowth));
@@ -47,7 +51,7 @@ uint64_t PercentGoal(const GoalInputs& in) {
   const uint64_t base = SaturatingAdd(in.marked, in.roots);
   const uint64_t growth = std::max(PercentOf(base, percent), kLeastGrowth);
   return std::max(SaturatingAdd(in.marked, growth),
-                  PercentOf(in.min_heap, percent));
+                  PercentOf(MinHeap(in), percent));
 }
 
 uint64_t LimitGoal(const GoalInputs& in) {

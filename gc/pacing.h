@@ -39,8 +39,12 @@ struct GoalInputs {
   uint64_t marked = 0;    // objects found live by the last cycle
   uint64_t roots = 0;     // stacks and globals, searched outside of the heap
   uint64_t overhead = 0;  // memory held that is not objects'
-  uint64_t min_heap = 0;  // at 100 percent
-  int gc_percent = 100;   // negative: no goal of its own
+  // At 100 percent, for each processor that the program allocates on: with one
+  // least size for all, cycles would follow each other the faster the more of
+  // the program runs at once.
+  uint64_t min_heap = 0;
+  uint64_t allocators = 1;  // such processors
+  int gc_percent = 100;     // negative: no goal of its own
   int64_t memory_limit = INT64_MAX;
 };
 

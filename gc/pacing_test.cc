@@ -30,6 +30,20 @@ TEST(HeapGoalTest, SmallHeapsHaveAMinimumThatScalesWithThePercentage) {
   EXPECT_EQ(HeapGoal({.marked = 3 * kMiB, .min_heap = 4 * kMiB}), 6 * kMiB);
 }
 
+TEST(HeapGoalTest, TheMinimumIsForEachProcessorThatAllocates) {
+  EXPECT_EQ(HeapGoal({.min_heap = 4 * kMiB, .allocators = 3}), 12 * kMiB);
+  EXPECT_EQ(HeapGoal({.min_heap = 4 * kMiB, .allocators = 0}), 4 * kMiB);
+  EXPECT_EQ(
+      HeapGoal({.marked = 9 * kMiB, .min_heap = 4 * kMiB, .allocators = 3}),
+      18 * kMiB);
+  EXPECT_EQ(HeapGoal({.min_heap = kMiB << 20, .allocators = UINT64_MAX}),
+            kNoGoal);
+  EXPECT_LT(
+      HeapGoal(
+          {.min_heap = 4 * kMiB, .allocators = 64, .memory_limit = 200 * kMiB}),
+      200 * kMiB);
+}
+
 TEST(HeapGoalTest, ZeroPercentStillLeavesRoom) {
   EXPECT_EQ(HeapGoal({.marked = kMiB, .min_heap = 4 * kMiB, .gc_percent = 0}),
             kMiB + kLeastGrowth);

@@ -33,6 +33,7 @@
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/mspan.h"
 #include "tricolor/mheap/processor_cache.h"
+#include "tricolor/mheap/shards.h"
 #include "tricolor/mheap/span_set.h"
 
 namespace tricolor::mcentral {
@@ -66,7 +67,7 @@ struct CentralLists {
 
 class MCentral {
  public:
-  static constexpr uint32_t kShards = mheap::ProcessorCache::kShards;
+  static constexpr uint32_t kShards = mheap::kShards;
   // Unswept spans that one CacheSpan call tries before it grows the heap.
   static constexpr int kSpanBudget = 100;
   // When the heap cannot grow either, all of them are tried.
@@ -130,8 +131,9 @@ class MCentral {
 class MCentrals {
  public:
   static constexpr uint32_t kShards = MCentral::kShards;
-  // Pages in spans without live objects that a shard keeps.
-  static constexpr uint64_t kMostKept = 128;
+  // Pages in spans without live objects that a shard keeps: a thread's share of
+  // the least heap, so that threads of short-lived objects stay in their own.
+  static constexpr uint64_t kMostKept = 512;
 
   // `heap` has been initialized and outlives the lists.
   explicit MCentrals(mheap::MHeap& heap);

@@ -4,43 +4,24 @@
 #include "tricolor/mheap/mark_bits.h"
 
 #include <cstdint>
-#include <new>
 
 #include "tricolor/base/bits.h"
 #include "tricolor/base/check.h"
+#include "tricolor/base/saturating.h"
 
 namespace tricolor::mheap {
 
-// Words are handed out from the front. Those behind are zero.
-struct alignas(64) MarkBitArenas::Arena {
-  Arena* next = nullptr;   // on its list
-  Atomic<uint64_t> taken;  // words handed out
+struct alignas(MarkBitArenas::kChunkSize.value()) MarkBitArenas::Arena {
+  Arena* next = nullptr;  // on its list
+  uint64_t chunks = 0;    // that shards have taken; under the lock
   alignas(64) MarkWord words[kArenaWords];
 
-  // Null when the rest is too short. Relaxed: the counter alone decides who
-  // has which words, and they have been zero since before the arena became
-  // visible.
-  MarkWord* TryAllocate(uint64_t count) {
-    uint64_t first = taken.LoadRelaxed();
-    do {
-      if (first + count > kArenaWords) return nullptr;
-    } while (!taken.CompareExchangeRelaxed(first, first + count));
-    return words + first;
+  MarkWord* Chunk(uint64_t index) {
+    return index == 0 ? words
+                      : words + kArenaWords - (kChunks - index) * kChunkWords;
   }
-
-  void Clear() {
-    const uint64_t dirty = taken.LoadRelaxed();
-    for (uint64_t i = 0; i < dirty; ++i) words[i].StoreRelaxed(0);
-    taken.StoreRelaxed(0);
-  }
-
-  void CheckInvariants() const;
-
-  bool HasHandedOut(const MarkWord* bits) const {
-    const uintptr_t address = reinterpret_cast<uintptr_t>(bits);
-    const uintptr_t first = reinterpret_cast<uintptr_t>(words);
-    return address >= first &&
-           address < first + taken.LoadRelaxed() * sizeof(MarkWord);
+  bool HasTaken(const MarkWord* bits) {
+    return bits >= words && bits < Chunk(chunks);
   }
 };
 
@@ -71,36 +52,69 @@ void MarkBitArenas::List::TakeAll(List& other) {
 
 // ---- Bitmaps.
 
-MarkWord* MarkBitArenas::Allocate(Atomic<Arena*>& arena, uint32_t objects) {
+uint64_t MarkBitArenas::ArenasFor(uint64_t words) {
+  if (words == 0) return 0;
+  return DivideRoundUp(words + kShards * kSureChunkWords, kSureWords);
+}
+
+uint64_t MarkBitArenas::WordsLeft(const MarkWord* next) {
+  const uint64_t offset =
+      reinterpret_cast<uintptr_t>(next) % kChunkSize.value();
+  return offset == 0 ? 0 : (kChunkSize.value() - offset) / sizeof(MarkWord);
+}
+
+// The words are zeroed by who will use them next, and not with their arena:
+// that would take longer than threads should wait for each other.
+MarkWord* MarkBitArenas::Zeroed(MarkWord* bits, uint64_t words) {
+  for (uint64_t i = 0; i < words; ++i) bits[i].StoreRelaxed(0);
+  return bits;
+}
+
+// The pointer alone decides who has which words. It does not come back to a
+// value before the next rotation.
+MarkWord* MarkBitArenas::Cut(Source::Place& place, uint64_t words) {
+  // Acquire, pairs with the release in AllocateSlow: the arena.
+  MarkWord* bits = place.next.LoadAcquire();
+  do {
+    if (WordsLeft(bits) < words) return nullptr;
+  } while (!place.next.CompareExchangeAcquire(bits, bits + words));
+  return Zeroed(bits, words);
+}
+
+MarkWord* MarkBitArenas::Allocate(Source& source, uint32_t shard,
+                                  uint32_t objects) {
   TRICOLOR_CHECK(objects >= 1 && objects <= kMaxObjects,
                  "bitmap for %u objects, expected 1 to %u", objects,
                  kMaxObjects);
   const uint64_t words = DivideRoundUp(objects, 64);
-  // Acquire, pairs with the release in AllocateSlow: the words are zero.
-  Arena* present = arena.LoadAcquire();
-  if (present != nullptr) {
-    if (MarkWord* bits = present->TryAllocate(words)) return bits;
-  }
-  return AllocateSlow(arena, words);
+  Source::Place& place = source.places[shard];
+  if (MarkWord* bits = Cut(place, words)) return bits;
+  return AllocateSlow(source, place, words);
 }
 
-MarkWord* MarkBitArenas::AllocateSlow(Atomic<Arena*>& arena, uint64_t words) {
+MarkWord* MarkBitArenas::AllocateSlow(Source& source, Source::Place& place,
+                                      uint64_t words) {
   MutexLock lock(mutex_);
-  Arena* present = arena.LoadRelaxed();  // written under the lock
-  // Another thread may have put a new arena there in the meantime.
-  if (present != nullptr) {
-    if (MarkWord* bits = present->TryAllocate(words)) return bits;
-  }
-  Arena* fresh =
-      &arena == &for_new_spans_ ? TakeForNewSpans() : TakeForSweptSpans();
-  if (fresh == nullptr) return nullptr;
-  MarkWord* bits = fresh->TryAllocate(words);
-  next_.Push(fresh);
-  // Release, pairs with the acquire in Allocate.
-  arena.StoreRelease(fresh);
-  return bits;
+  // Another thread of the shard may have taken a chunk in the meantime.
+  if (MarkWord* bits = Cut(place, words)) return bits;
+  MarkWord* chunk = TakeChunk(source);
+  if (chunk == nullptr) return nullptr;
+  // What somebody cuts from the old chunk until now is theirs. Release, pairs
+  // with the acquire in Cut.
+  place.next.StoreRelease(chunk + words);
+  return Zeroed(chunk, words);
 }
 
+MarkWord* MarkBitArenas::TakeChunk(Source& source) {
+  if (source.arena == nullptr || source.arena->chunks == kChunks) {
+    Arena* fresh =
+        &source == &for_new_spans_ ? TakeForNewSpans() : TakeForSweptSpans();
+    if (fresh == nullptr) return nullptr;
+    next_.Push(fresh);
+    source.arena = fresh;
+  }
+  return source.arena->Chunk(source.arena->chunks++);
+}
 // While a cycle marks, what is cut from the new arena is needed once more, when
 // those spans are swept.
 MarkBitArenas::Arena* MarkBitArenas::TakeForNewSpans() {
@@ -123,11 +137,9 @@ MarkBitArenas::Arena* MarkBitArenas::TakeForSweptSpans() {
   return TakeFree();
 }
 
-// Clearing an arena here and not in Rotate keeps the pause short. Threads that
-// have room in theirs take no lock, and so do not wait for it.
 MarkBitArenas::Arena* MarkBitArenas::TakeFree() {
   Arena* arena = free_.Pop();
-  arena->Clear();
+  arena->chunks = 0;
   return arena;
 }
 
@@ -145,23 +157,36 @@ MarkBitArenas::Arena* MarkBitArenas::MakeArena() {
   void* memory = memory_.Allocate(kArenaSize, alignof(Arena));
   if (memory == nullptr) return nullptr;
   arenas_.AddOwned(1);  // under the lock
-  // The words are zero already; to construct them would touch every page.
+  // To construct the words would touch every page.
   return static_cast<Arena*>(memory);
 }
 
 // ---- Epochs.
 
+void MarkBitArenas::Source::Reset() {
+  for (Place& place : places) place.next.StoreRelaxed(nullptr);
+  arena = nullptr;
+}
+
+uint64_t MarkBitArenas::WordsLeft(const Source& source) {
+  if (source.arena == nullptr) return 0;
+  return kArenaWords -
+         static_cast<uint64_t>(source.arena->Chunk(source.arena->chunks) -
+                               source.arena->words);
+}
+
 // Each span in use has a bitmap of the epoch next (INV-MHEAP-MARKBITS), so the
-// words that were cut from its arenas are no fewer than theirs. Only the two
-// that are cut from are known not to be full: another thread may still cut a
-// bitmap from one that it found here before.
+// words that were cut from its arenas are no fewer than theirs. Before the
+// world is stopped, threads go on cutting: then it is an estimate.
 uint64_t MarkBitArenas::WordsOfSpans() const {
-  uint64_t words = next_.count * kArenaWords;
-  for (const Atomic<Arena*>* arena : {&for_new_spans_, &for_swept_spans_}) {
-    const Arena* present = arena->LoadRelaxed();
-    if (present != nullptr) words -= kArenaWords - present->taken.LoadRelaxed();
+  uint64_t left = 0;
+  for (const Source* source : {&for_new_spans_, &for_swept_spans_}) {
+    left += WordsLeft(*source);
+    for (const Source::Place& place : source->places) {
+      left += WordsLeft(place.next.LoadRelaxed());
+    }
   }
-  return words;
+  return next_.count * kArenaWords - left;
 }
 
 bool MarkBitArenas::Reserve() {
@@ -186,8 +211,8 @@ bool MarkBitArenas::Rotate() {
   previous_ = current_;
   current_ = next_;
   next_ = List();
-  for_new_spans_.StoreRelaxed(nullptr);
-  for_swept_spans_.StoreRelaxed(nullptr);
+  for_new_spans_.Reset();
+  for_swept_spans_.Reset();
   epoch_.AddOwned(1);
   phase_ = Phase::kMarking;
   return true;
@@ -207,24 +232,18 @@ uint64_t MarkBitArenas::reserved() const {
 
 bool MarkBitArenas::IsLive(const MarkWord* bits) const {
   MutexLock lock(mutex_);
+  for (const Source* source : {&for_new_spans_, &for_swept_spans_}) {
+    for (const Source::Place& place : source->places) {
+      const MarkWord* next = place.next.LoadRelaxed();
+      if (bits >= next && bits < next + WordsLeft(next)) return false;
+    }
+  }
   for (const List* list : {&next_, &current_, &previous_}) {
-    for (const Arena* a = list->first; a != nullptr; a = a->next) {
-      if (a->HasHandedOut(bits)) return true;
+    for (Arena* a = list->first; a != nullptr; a = a->next) {
+      if (a->HasTaken(bits)) return true;
     }
   }
   return false;
-}
-
-void MarkBitArenas::Arena::CheckInvariants() const {
-  for (uint64_t i = taken.LoadRelaxed(); i < kArenaWords; ++i) {
-    TRICOLOR_CHECK(
-        words[i].LoadRelaxed() == 0,
-        "mark-bit arena %p: word %llu is %#llx, never handed out (of %llu), "
-        "expected 0 [INV-MHEAP-MARKARENAS]",
-        static_cast<const void*>(this), static_cast<unsigned long long>(i),
-        static_cast<unsigned long long>(words[i].LoadRelaxed()),
-        static_cast<unsigned long long>(taken.LoadRelaxed()));
-  }
 }
 
 void MarkBitArenas::CheckInvariants() const {
@@ -237,8 +256,6 @@ void MarkBitArenas::CheckInvariants() const {
     for (const Arena* a = list->first; a != nullptr && found <= counted;
          a = a->next) {
       ++found;
-      // A free arena is cleared when it is taken again.
-      a->CheckInvariants();
     }
   }
   TRICOLOR_CHECK(found == arenas() && found == counted,
@@ -249,6 +266,9 @@ void MarkBitArenas::CheckInvariants() const {
                  found > counted ? " or more" : "",
                  static_cast<unsigned long long>(counted),
                  static_cast<unsigned long long>(arenas()));
+  for (const Source* source : {&for_new_spans_, &for_swept_spans_}) {
+    for (const Source::Place& place : source->places) CheckPlace(place);
+  }
   TRICOLOR_CHECK(reserved_ <= free_.count,
                  "mark-bit arenas %p: %llu reserved of %llu free "
                  "[INV-MHEAP-MARKRESERVE]",
@@ -257,23 +277,42 @@ void MarkBitArenas::CheckInvariants() const {
                  static_cast<unsigned long long>(free_.count));
 }
 
-// The words that `present` has left, if the last of them cannot be had.
+// The words before the next bitmap are those of the last one.
+void MarkBitArenas::CheckPlace(const Source::Place& place) const {
+  const MarkWord* next = place.next.LoadRelaxed();
+  if (next == nullptr) return;
+  for (Arena* a = next_.first; a != nullptr; a = a->next) {
+    if (a->HasTaken(next - 1)) return;
+  }
+  TRICOLOR_CHECK(false,
+                 "mark-bit arenas %p: a shard cuts from %p, which is of no "
+                 "arena of this epoch [INV-MHEAP-MARKARENAS]",
+                 static_cast<const void*>(this),
+                 static_cast<const void*>(next));
+}
+
+// Nothing is refused as long as the shards' begun chunks cannot have taken more
+// than there is: each of them surely holds all but kMaxRest of its words.
 void MarkBitArenas::CheckReserve(const Unswept& unswept) const {
   MutexLock lock(mutex_);
   if (phase_ == Phase::kNone) return;
   const uint64_t needed =
       phase_ == Phase::kMarking ? unswept.all_words : unswept.words;
-  const Arena* present = for_swept_spans_.LoadRelaxed();
-  const uint64_t taken =
-      present == nullptr ? kArenaWords : present->taken.LoadRelaxed();
-  const uint64_t sure =
-      reserved_ * kSureWords + (taken < kSureWords ? kSureWords - taken : 0);
-  TRICOLOR_CHECK(needed <= sure,
+  if (needed == 0) return;
+  uint64_t sure = reserved_ * kSureWords;
+  if (const Arena* arena = for_swept_spans_.arena; arena != nullptr) {
+    sure += WordsLeft(for_swept_spans_) - (kChunks - arena->chunks) * kMaxRest;
+  }
+  for (const Source::Place& place : for_swept_spans_.places) {
+    sure += SaturatingSub(WordsLeft(place.next.LoadRelaxed()), kMaxRest);
+  }
+  constexpr uint64_t kBegun = kShards * kSureChunkWords;
+  TRICOLOR_CHECK(needed + kBegun <= sure,
                  "mark-bit arenas %p: %llu words are needed to sweep, and %llu "
                  "reserved [INV-MHEAP-MARKRESERVE]",
                  static_cast<const void*>(this),
                  static_cast<unsigned long long>(needed),
-                 static_cast<unsigned long long>(sure));
+                 static_cast<unsigned long long>(SaturatingSub(sure, kBegun)));
 }
 
 }  // namespace tricolor::mheap

@@ -6,6 +6,8 @@
 // and whole 64 KiB arenas are recycled when their epoch is two cycles old:
 // next (handed out now, for new spans and for swept ones from an arena each),
 // current (the marks of the present cycle), previous (allocation bits), free.
+// Threads cut from 2 KiB of their own, by their shards, so that they neither
+// wait for each other nor write to one cache line.
 //
 // INV-MHEAP-MARKBITS: when the epochs rotate, every span in use has been
 // swept since the last rotation, so that no span still uses `previous`.
@@ -13,19 +15,21 @@
 // that the present cycle has yet to sweep, so that sweeping cannot fail.
 //
 // Go counterpart: gcBits, gcBitsArena in mheap.go. New*: lock-free but for
-// taking a new arena. Rotate, IsLive, Check*: world stopped only.
+// taking a new chunk of 2 KiB. Rotate, IsLive, Check*: world stopped only.
 
 #ifndef TRICOLOR_MHEAP_MARK_BITS_H_
 #define TRICOLOR_MHEAP_MARK_BITS_H_
 
 #include <cstdint>
 
+#include "absl/base/optimization.h"
 #include "absl/base/thread_annotations.h"
 #include "tricolor/base/atomic.h"
 #include "tricolor/base/bits.h"
 #include "tricolor/base/mutex.h"
 #include "tricolor/base/persistent_alloc.h"
 #include "tricolor/base/units.h"
+#include "tricolor/mheap/shards.h"
 
 namespace tricolor::mheap {
 
@@ -38,11 +42,17 @@ class MarkBitArenas {
   // What an arena holds besides its header.
   static constexpr uint64_t kArenaWords =
       (kArenaSize.value() - 64) / sizeof(MarkWord);
+  // What a shard takes from an arena at once. The header is in the first.
+  static constexpr ByteCount kChunkSize{2 << 10};
+  static constexpr uint64_t kChunkWords = kChunkSize.value() / sizeof(MarkWord);
+  static constexpr uint64_t kChunks = kArenaSize / kChunkSize;
   // The most objects that one bitmap can be for.
   static constexpr uint32_t kMaxObjects = 1024;
-  // What an arena surely holds of bitmaps that come in any order: its end is
-  // left unused by a bitmap that does not fit.
-  static constexpr uint64_t kSureWords = kArenaWords - (kMaxObjects / 64 - 1);
+  // What the end of a chunk may leave unused, when a bitmap does not fit.
+  static constexpr uint64_t kMaxRest = kMaxObjects / 64 - 1;
+  // What chunks and arenas surely hold of bitmaps that come in any order.
+  static constexpr uint64_t kSureChunkWords = kChunkWords - kMaxRest;
+  static constexpr uint64_t kSureWords = kArenaWords - kChunks * kMaxRest;
 
   // `memory` outlives the arenas.
   explicit MarkBitArenas(PersistentAlloc& memory) : memory_(memory) {}
@@ -50,16 +60,16 @@ class MarkBitArenas {
   MarkBitArenas& operator=(const MarkBitArenas&) = delete;
 
   // Zeroed words for `objects` bits (1 to kMaxObjects), rounded up to whole
-  // words, to be the mark bits of a new span. Null when the OS has no more
-  // memory, or none for the span's sweep in a cycle that marks already; nothing
-  // is changed then.
-  [[nodiscard]] MarkWord* NewMarkBits(uint32_t objects) {
-    return Allocate(for_new_spans_, objects);
+  // words, to be the mark bits of a new span of the shard. Null when the OS has
+  // no more memory, or none for the span's sweep in a cycle that marks already;
+  // nothing is changed then.
+  [[nodiscard]] MarkWord* NewMarkBits(uint32_t objects, uint32_t shard = 0) {
+    return Allocate(for_new_spans_, shard, objects);
   }
   // The same for a span that has just been swept. Never null for a span that
   // was in use when the epochs rotated or made since then.
-  [[nodiscard]] MarkWord* NewSweptBits(uint32_t objects) {
-    return Allocate(for_swept_spans_, objects);
+  [[nodiscard]] MarkWord* NewSweptBits(uint32_t objects, uint32_t shard = 0) {
+    return Allocate(for_swept_spans_, shard, objects);
   }
 
   // Counts the rotations.
@@ -82,8 +92,8 @@ class MarkBitArenas {
   uint64_t arenas() const { return arenas_.LoadRelaxed(); }
   // Arenas that only swept spans get.
   uint64_t reserved() const;
-  // Fatal when an arena is not on just one list (INV-MHEAP-MARKARENAS), or not
-  // clean beyond what it has handed out.
+  // Fatal when an arena is not on just one list, or a shard cuts from something
+  // else than its source's arenas (INV-MHEAP-MARKARENAS).
   void CheckInvariants() const;
   // Fatal unless the reserve holds the bitmaps that the present cycle's sweep
   // may still ask for (INV-MHEAP-MARKRESERVE): those of all spans while it
@@ -95,9 +105,20 @@ class MarkBitArenas {
   void CheckReserve(const Unswept& unswept) const;
 
  private:
-  friend class MarkBitArenasTestPeer;
-
   struct Arena;
+
+  // Where bitmaps are cut from, all of the epoch next.
+  struct Source {
+    // Where a shard's next bitmap begins: the rest of the chunk is the shard's.
+    // Nothing is left when it is null or at a chunk's end.
+    struct alignas(2 * ABSL_CACHELINE_SIZE) Place {
+      Atomic<MarkWord*> next;
+    };
+    Place places[kShards];
+    Arena* arena = nullptr;  // that chunks are taken from; under the lock
+
+    void Reset();
+  };
 
   struct List {
     Arena* first = nullptr;
@@ -116,16 +137,21 @@ class MarkBitArenas {
     kSweeping,  // since MarkingDone
   };
 
-  static constexpr uint64_t ArenasFor(uint64_t words) {
-    return DivideRoundUp(words, kSureWords);
-  }
+  // That surely hold bitmaps of so many words. A chunk that a shard has begun
+  // may be of no use to the others.
+  static uint64_t ArenasFor(uint64_t words);
+  // Words from `next` to the end of its chunk.
+  static uint64_t WordsLeft(const MarkWord* next);
+  static MarkWord* Zeroed(MarkWord* bits, uint64_t words);
+  // Null when the chunk does not hold so many.
+  static MarkWord* Cut(Source::Place& place, uint64_t words);
 
-  MarkWord* Allocate(Atomic<Arena*>& arena, uint32_t objects);
-  MarkWord* AllocateSlow(Atomic<Arena*>& arena, uint64_t words)
+  MarkWord* Allocate(Source& source, uint32_t shard, uint32_t objects);
+  MarkWord* AllocateSlow(Source& source, Source::Place& place, uint64_t words)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  MarkWord* TakeChunk(Source& source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Arena* TakeForNewSpans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Arena* TakeForSweptSpans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // From the free list, clean.
   Arena* TakeFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Arena* MakeArena() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes arenas until there are `count` free ones.
@@ -135,15 +161,18 @@ class MarkBitArenas {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // At least the words that all spans in use have had since the last rotation.
   uint64_t WordsOfSpans() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Words of the source's arena that no shard has.
+  static uint64_t WordsLeft(const Source& source);
+  void CheckPlace(const Source::Place& place) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   PersistentAlloc& memory_;
   mutable Mutex mutex_{LockRank::kMarkBitArenas};
   // Changed with the world stopped, so relaxed.
   Atomic<uint32_t> epoch_{1};
-  // The arenas that bitmaps are cut from, both of the epoch next. Written under
-  // the lock. New spans must not use up what sweeping needs.
-  Atomic<Arena*> for_new_spans_;
-  Atomic<Arena*> for_swept_spans_;
+  // New spans must not use up what sweeping needs.
+  Source for_new_spans_;
+  Source for_swept_spans_;
   List next_ ABSL_GUARDED_BY(mutex_);
   List current_ ABSL_GUARDED_BY(mutex_);
   List previous_ ABSL_GUARDED_BY(mutex_);

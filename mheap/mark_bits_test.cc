@@ -22,7 +22,13 @@ namespace {
 
 constexpr uint32_t kMost = MarkBitArenas::kMaxObjects;
 constexpr uint64_t kWords = MarkBitArenas::kArenaWords;
-constexpr uint64_t kSureWords = MarkBitArenas::kSureWords;
+constexpr uint64_t kChunkWords = MarkBitArenas::kChunkWords;
+constexpr uint64_t kFirstChunkWords = kChunkWords - 8;  // behind the header
+// What is sure to be had from so many arenas, whichever shards ask.
+constexpr uint64_t SureOf(uint64_t arenas) {
+  return arenas * MarkBitArenas::kSureWords -
+         kShards * MarkBitArenas::kSureChunkWords;
+}
 
 // Fails unless all words of the bitmap are zero; fills it with ones.
 void ExpectZeroAndDirty(MarkWord* bits, uint32_t objects) {
@@ -37,13 +43,13 @@ class MarkBitArenasTest : public ::testing::Test {
  protected:
   MarkBitArenasTest() : memory_(os_), arenas_(memory_) {}
 
-  MarkWord* New(uint32_t objects) {
-    MarkWord* bits = arenas_.NewMarkBits(objects);
+  MarkWord* New(uint32_t objects, uint32_t shard = 0) {
+    MarkWord* bits = arenas_.NewMarkBits(objects, shard);
     ExpectZeroAndDirty(bits, objects);
     return bits;
   }
-  MarkWord* NewSwept(uint32_t objects) {
-    MarkWord* bits = arenas_.NewSweptBits(objects);
+  MarkWord* NewSwept(uint32_t objects, uint32_t shard = 0) {
+    MarkWord* bits = arenas_.NewSweptBits(objects, shard);
     ExpectZeroAndDirty(bits, objects);
     return bits;
   }
@@ -51,7 +57,8 @@ class MarkBitArenasTest : public ::testing::Test {
   MarkWord* NewWords(uint64_t words) {
     MarkWord* first = nullptr;
     while (words > 0) {
-      const uint64_t some = std::min<uint64_t>(words, kMost / 64);
+      // The whole chunks' length is a multiple of eight words.
+      const uint64_t some = std::min<uint64_t>(words, 8);
       MarkWord* bits = New(static_cast<uint32_t>(some * 64));
       if (first == nullptr) first = bits;
       words -= some;
@@ -100,11 +107,24 @@ TEST_F(MarkBitArenasTest, ArenaIsUsedToItsLastWord) {
   arenas_.CheckInvariants();
 }
 
-TEST_F(MarkBitArenasTest, BitmapThatDoesNotFitGoesToANewArena) {
-  MarkWord* first = NewWords(kWords - 1);
+TEST_F(MarkBitArenasTest, BitmapThatDoesNotFitGoesToANewChunk) {
+  MarkWord* first = NewWords(kFirstChunkWords - 1);
   MarkWord* second = New(128);
-  EXPECT_TRUE(second + 2 <= first || second >= first + kWords);
-  EXPECT_EQ(arenas_.arenas(), 2u);
+  EXPECT_EQ(second, first + kFirstChunkWords);
+  EXPECT_EQ(New(64), second + 2);
+  EXPECT_EQ(arenas_.arenas(), 1u);
+  arenas_.CheckInvariants();
+}
+
+TEST_F(MarkBitArenasTest, ShardsShareAnArenaAndNoCacheLine) {
+  MarkWord* first = New(64, 0);
+  MarkWord* second = New(64, kShards - 1);
+  EXPECT_EQ(second, first + kFirstChunkWords);
+  EXPECT_EQ(New(64, 0), first + 1);
+  EXPECT_EQ(New(64, kShards - 1), second + 1);
+  EXPECT_EQ(arenas_.arenas(), 1u);
+  EXPECT_TRUE(arenas_.IsLive(second + 1));
+  EXPECT_FALSE(arenas_.IsLive(second + 2));
   arenas_.CheckInvariants();
 }
 
@@ -142,8 +162,8 @@ TEST_F(MarkBitArenasTest, ArenasAreUsedAgainAndAreZeroThen) {
     if (cycle == 5) after_5 = arenas_.arenas();
   }
   EXPECT_EQ(arenas_.arenas(), after_5);
-  // Two for each of the epochs next, current and previous, and two reserved.
-  EXPECT_LE(after_5, 8u);
+  // Two for each of the epochs next, current and previous, and three reserved.
+  EXPECT_LE(after_5, 9u);
 }
 
 TEST_F(MarkBitArenasTest, NeverHandsOutWordsThatAreStillInUse) {
@@ -220,13 +240,13 @@ TEST_F(MarkBitArenasTest, NothingUsedNeedsNoReserve) {
   EXPECT_EQ(arenas_.reserved(), 0u);
 }
 
-TEST_F(MarkBitArenasTest, ReserveIsByTheWordsThatAnArenaSurelyHolds) {
+TEST_F(MarkBitArenasTest, ReserveIsByTheWordsThatArenasSurelyHold) {
   struct Case {
     uint64_t words;
     uint64_t arenas;
   };
-  for (const Case c : {Case{1, 1}, Case{kSureWords, 1}, Case{kSureWords + 1, 2},
-                       Case{kWords, 2}}) {
+  for (const Case c : {Case{1, 1}, Case{SureOf(1), 1}, Case{SureOf(1) + 1, 2},
+                       Case{SureOf(2), 2}, Case{SureOf(2) + 1, 3}}) {
     PersistentAlloc memory(os_);
     MarkBitArenas arenas(memory);
     for (uint64_t i = 0; i < c.words; ++i) {
@@ -237,6 +257,19 @@ TEST_F(MarkBitArenasTest, ReserveIsByTheWordsThatAnArenaSurelyHolds) {
   }
 }
 
+// Each shard begins a chunk, and one of them wants all that is left.
+TEST_F(MarkBitArenasTest, ShardsThatHaveBegunAChunkLeaveTheReserveEnough) {
+  const uint64_t bitmaps = MarkBitArenas::kSureWords / (kMost / 64);
+  for (uint64_t i = 0; i < bitmaps; ++i) New(kMost);
+  ASSERT_TRUE(arenas_.Rotate());
+  ASSERT_EQ(arenas_.reserved(), 2u);
+  arenas_.MarkingDone();
+  os_.FailFrom(1);
+  for (uint32_t shard = 1; shard < kShards; ++shard) NewSwept(kMost, shard);
+  for (uint64_t i = kShards - 1; i < bitmaps; ++i) NewSwept(kMost, 0);
+  arenas_.CheckInvariants();
+}
+
 // In any order of lengths, and with new spans at the same time.
 TEST_F(MarkBitArenasTest, SweepingNeedsNoMemoryAfterARotation) {
   std::mt19937_64 random(TestSeed());
@@ -244,11 +277,14 @@ TEST_F(MarkBitArenasTest, SweepingNeedsNoMemoryAfterARotation) {
     std::vector<uint32_t> lengths;
     const auto take = [&](uint64_t count) {
       for (uint64_t i = 0; i < count; ++i) {
-        // Long ones at the end of an arena waste most.
+        // Long ones at the end of a chunk waste most.
         const uint32_t objects =
             random() % 3 == 0 ? 1 + static_cast<uint32_t>(random() % kMost)
                               : kMost;
-        if (arenas_.NewMarkBits(objects) != nullptr) lengths.push_back(objects);
+        const auto shard = static_cast<uint32_t>(random() % kShards);
+        if (arenas_.NewMarkBits(objects, shard) != nullptr) {
+          lengths.push_back(objects);
+        }
       }
     };
     take(random() % 3000);
@@ -259,9 +295,10 @@ TEST_F(MarkBitArenasTest, SweepingNeedsNoMemoryAfterARotation) {
     os_.FailFrom(1);
     std::shuffle(lengths.begin(), lengths.end(), random);
     for (const uint32_t objects : lengths) {
-      ASSERT_NE(arenas_.NewSweptBits(objects), nullptr);
+      const auto shard = static_cast<uint32_t>(random() % kShards);
+      ASSERT_NE(arenas_.NewSweptBits(objects, shard), nullptr);
       if (random() % 4 == 0) {
-        static_cast<void>(arenas_.NewMarkBits(objects));
+        static_cast<void>(arenas_.NewMarkBits(objects, shard));
       }
     }
     arenas_.CheckInvariants();
@@ -270,7 +307,7 @@ TEST_F(MarkBitArenasTest, SweepingNeedsNoMemoryAfterARotation) {
 }
 
 TEST_F(MarkBitArenasTest, NewSpansLeaveTheReserveAlone) {
-  NewWords(3 * kSureWords);
+  NewWords(SureOf(3));
   ASSERT_TRUE(arenas_.Rotate());
   arenas_.MarkingDone();
   const uint64_t reserved = arenas_.reserved();
@@ -278,7 +315,7 @@ TEST_F(MarkBitArenasTest, NewSpansLeaveTheReserveAlone) {
   while (arenas_.NewMarkBits(kMost) != nullptr) {
   }
   EXPECT_EQ(arenas_.reserved(), reserved);
-  for (uint64_t i = 0; i < 3 * kSureWords; ++i) NewSwept(64);
+  for (uint64_t i = 0; i < SureOf(3); ++i) NewSwept(64);
 }
 
 TEST_F(MarkBitArenasTest, NewSpansWhileMarkingAddToTheReserve) {
@@ -354,8 +391,10 @@ TEST_F(MarkBitArenasTest, ThreadsNeverShareWords) {
           // Long ones make the threads meet at the ends of arenas.
           const uint32_t objects =
               kMost - static_cast<uint32_t>(random() % 4) * 300;
-          MarkWord* bits = t % 2 == 0 ? arenas_.NewMarkBits(objects)
-                                      : arenas_.NewSweptBits(objects);
+          // Two of them have a shard in common.
+          const auto shard = static_cast<uint32_t>(t / 2);
+          MarkWord* bits = t % 4 == 0 ? arenas_.NewMarkBits(objects, shard)
+                                      : arenas_.NewSweptBits(objects, shard);
           ASSERT_NE(bits, nullptr);
           const uint64_t words = DivideRoundUp(objects, 64);
           for (uint64_t w = 0; w < words; ++w) {
@@ -412,25 +451,20 @@ TEST_F(MarkBitArenasDeathTest, BitmapOfNoOrTooManyObjects) {
                "bitmap for 1025 objects");
 }
 
-TEST_F(MarkBitArenasDeathTest, CheckSeesABitBeyondTheLastBitmap) {
-  MarkWord* bits = New(64);
-  bits[1].StoreRelaxed(4);
-  EXPECT_DEATH(arenas_.CheckInvariants(), "word 1 is 0x4, never handed out");
-}
-
 TEST_F(MarkBitArenasDeathTest, CheckSeesAReserveThatIsTooSmall) {
   New(64);
-  arenas_.CheckReserve({.words = kWords, .all_words = kWords});  // no cycle
+  constexpr uint64_t kSure = SureOf(1);
+  arenas_.CheckReserve({.words = kSure, .all_words = kSure});  // no cycle
   ASSERT_TRUE(arenas_.Rotate());
-  arenas_.CheckReserve({.words = 0, .all_words = kSureWords});
-  EXPECT_DEATH(arenas_.CheckReserve({.words = 0, .all_words = kSureWords + 1}),
-               "8170 words are needed to sweep, and 8169 reserved "
+  arenas_.CheckReserve({.words = 0, .all_words = kSure});
+  EXPECT_DEATH(arenas_.CheckReserve({.words = 0, .all_words = kSure + 1}),
+               "3849 words are needed to sweep, and 3848 reserved "
                ".INV-MHEAP-MARKRESERVE");
   arenas_.MarkingDone();
-  arenas_.CheckReserve({.words = 0, .all_words = kSureWords + 1});
+  arenas_.CheckReserve({.words = 0, .all_words = kSure + 1});
   NewSwept(128);
-  arenas_.CheckReserve({.words = kSureWords - 2, .all_words = 0});
-  EXPECT_DEATH(arenas_.CheckReserve({.words = kSureWords - 1, .all_words = 0}),
+  arenas_.CheckReserve({.words = kSure - 2, .all_words = 0});
+  EXPECT_DEATH(arenas_.CheckReserve({.words = kSure - 1, .all_words = 0}),
                "INV-MHEAP-MARKRESERVE");
 }
 

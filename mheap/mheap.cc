@@ -178,7 +178,7 @@ void MHeap::FlushPageCache(ProcessorCache& processor) {
 }
 
 void MHeap::FinishSweep(MSpan& span, uint32_t marked) {
-  MarkWord* fresh = mark_bit_arenas_.NewSweptBits(span.slots());
+  MarkWord* fresh = mark_bit_arenas_.NewSweptBits(span.slots(), span.shard());
   TRICOLOR_CHECK(fresh != nullptr,
                  "the span at %p is swept outside of a cycle, for which mark "
                  "bits were reserved, and there is no memory for them",

@@ -297,7 +297,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
                              const SpanRequest& request,
                              const SpanParts& parts);
   static MSpan* Refuse(ProcessorCache& processor, const SpanParts& parts);
-  MarkWord* MarkBitsFor(MSpan& span, uint32_t slots);
+  MarkWord* MarkBitsFor(MSpan& span, uint32_t slots, uint32_t shard);
   MSpan* MakeHeapSpan(ProcessorCache& processor, const SpanRequest& request,
                       SpanParts& parts);
   MSpan* MakeManualSpan(ProcessorCache& processor, const SpanRequest& request,
@@ -371,7 +371,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   ByteCount mapped_ ABSL_GUARDED_BY(lock_);
   ProcessorCache* processors_ ABSL_GUARDED_BY(lock_) = nullptr;
   // Processors by shard.
-  uint32_t shard_users_[ProcessorCache::kShards] ABSL_GUARDED_BY(lock_) = {};
+  uint32_t shard_users_[kShards] ABSL_GUARDED_BY(lock_) = {};
   // To read them is no change of the heap.
   mutable ConsistentStats stats_;
   // Of what belongs to no processor: growth and scavenging.

@@ -299,14 +299,14 @@ MSpan* MHeap::Refuse(ProcessorCache& processor, const SpanParts& parts) {
 // epoch, whose arenas stay as long as the new span may need them. They are
 // clean: a span is freed when no object in it was marked, or before a cycle has
 // marked.
-MarkWord* MHeap::MarkBitsFor(MSpan& span, uint32_t slots) {
+MarkWord* MHeap::MarkBitsFor(MSpan& span, uint32_t slots, uint32_t shard) {
   const uint32_t epoch = mark_bit_arenas_.epoch();
   if (ABSL_PREDICT_TRUE(span.mark_bits_epoch_ == epoch &&
                         DivideRoundUp(slots, 64) <=
                             DivideRoundUp(span.slots(), 64))) {
     return span.mark_bits();
   }
-  MarkWord* bits = mark_bit_arenas_.NewMarkBits(slots);
+  MarkWord* bits = mark_bit_arenas_.NewMarkBits(slots, shard);
   span.mark_bits_epoch_ = bits == nullptr ? 0 : epoch;
   return bits;
 }
@@ -316,7 +316,7 @@ MSpan* MHeap::MakeHeapSpan(ProcessorCache& processor,
   MSpan& span = *parts.span;
   const SpanClass span_class = request.span_class;
   const uint32_t slots = span_class.is_large() ? 1 : span_class.slots();
-  MarkWord* mark_bits = MarkBitsFor(span, slots);
+  MarkWord* mark_bits = MarkBitsFor(span, slots, processor.shard());
   if (ABSL_PREDICT_FALSE(mark_bits == nullptr)) {
     // Committed by now, and not scavenged any more.
     const int64_t committed = Signed(parts.run.scavenged_bytes);

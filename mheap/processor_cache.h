@@ -16,6 +16,7 @@
 
 #include "tricolor/mheap/consistent_stats.h"
 #include "tricolor/mheap/mspan.h"
+#include "tricolor/mheap/shards.h"
 #include "tricolor/pagealloc/page_cache.h"
 
 namespace tricolor::mheap {
@@ -24,8 +25,6 @@ class ProcessorCache {
  public:
   static constexpr uint32_t kSpanCapacity = 128;
   static constexpr uint32_t kSpanRefill = kSpanCapacity / 2;
-  // What all processors use, and write to, is kept in so many parts.
-  static constexpr uint32_t kShards = 16;
 
   ProcessorCache() = default;
   // Must have been handed back with MHeap::ReleaseProcessor.

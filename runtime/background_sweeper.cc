@@ -8,6 +8,11 @@
 #include <cstdint>
 
 namespace tricolor::runtime {
+namespace {
+
+int64_t Now() { return static_cast<int64_t>(SteadyNanoseconds()); }
+
+}  // namespace
 
 BackgroundSweeper::BackgroundSweeper(mheap::MHeap& heap,
                                      sweep::Sweeper& sweeper,
@@ -25,7 +30,21 @@ BackgroundSweeper::~BackgroundSweeper() {
   heap_.ReleaseProcessor(processor_);
 }
 
+void BackgroundSweeper::Wake() {
+  cycle_ended_.StoreRelaxed(Now());
+  thread_.Wake(kHeadStartNs);
+}
+
+int64_t BackgroundSweeper::HeadStartLeft() {
+  const int64_t now = Now();
+  const int64_t left = cycle_ended_.LoadRelaxed() + kHeadStartNs - now;
+  if (left <= 0) return 0;
+  if (put_off_since_ == 0) put_off_since_ = now;
+  return now - put_off_since_ < kLongestPutOffNs ? left : 0;
+}
+
 int64_t BackgroundSweeper::DoBatch() {
+  if (const int64_t left = HeadStartLeft(); left > 0) return left;
   const bool more = SweepSome();
   // Whoever allocates comes first.
   sched_yield();
@@ -38,6 +57,7 @@ bool BackgroundSweeper::SweepSome() {
     if (marker_.FreeWorkBufSpans(processor_)) return true;
     // An idle cache holds no pages.
     heap_.FlushPageCache(processor_);
+    put_off_since_ = 0;
     listener_.SweptInBackground();
     return false;
   }

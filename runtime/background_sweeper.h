@@ -13,6 +13,7 @@
 
 #include <cstdint>
 
+#include "tricolor/base/atomic.h"
 #include "tricolor/gc/marker.h"
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/processor_cache.h"
@@ -28,6 +29,9 @@ class BackgroundSweeper final : private BatchThread::Work {
   // span that its next user sweeps is warm in the right cache, and one without
   // live objects is reused as it is, not freed and made anew.
   static constexpr int64_t kHeadStartNs = 5'000'000;
+  // While cycles come faster than that, the threads that allocate sweep all;
+  // but memory is to go back now and then, too.
+  static constexpr int64_t kLongestPutOffNs = 100'000'000;
 
   // Called on the thread when all is swept.
   class Listener {
@@ -47,7 +51,7 @@ class BackgroundSweeper final : private BatchThread::Work {
 
   // A cycle has ended. The thread begins after the head start. If the system
   // has no thread for it, allocation and the next cycle do all the sweeping.
-  void Wake() { thread_.Wake(kHeadStartNs); }
+  void Wake();
   // As in BatchThread.
   void Pause() { thread_.Pause(); }
   void Resume() { thread_.Resume(); }
@@ -57,6 +61,9 @@ class BackgroundSweeper final : private BatchThread::Work {
  private:
   // BatchThread::Work: one batch of whatever is to be done.
   int64_t DoBatch() override;
+  // How long the head start of the last cycle still lasts, in nanoseconds; not
+  // positive: it is over, or has been put off for long enough.
+  int64_t HeadStartLeft();
   // False when nothing was left.
   bool SweepSome();
 
@@ -65,6 +72,9 @@ class BackgroundSweeper final : private BatchThread::Work {
   gc::Marker& marker_;
   Listener& listener_;
   mheap::ProcessorCache processor_;  // the thread's, or who paused it
+  Atomic<int64_t> cycle_ended_;      // the last one, by the steady clock
+  // Since when, by the same clock, cycles have put the thread off; 0: not.
+  int64_t put_off_since_ = 0;
   BatchThread thread_;
 };
 

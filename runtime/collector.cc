@@ -494,7 +494,9 @@ void Collector::FinishMark() {
     parts_.roots.EndMarking();
   }
   if (options_.check_marks) CheckMarks();
-  record.allocated = parts_.world.EndMarking();
+  const World::Allocated allocated = parts_.world.EndMarking();
+  record.allocated = allocated.black_bytes;
+  cycle_.allocators = allocated.processors;
   record.mark = parts_.marker.EndCycle();
   last_marked_ = record.mark.marked_bytes + record.allocated;
   parts_.pacer.AddWork(gc::ScanWork::kStacks,
@@ -537,7 +539,8 @@ void Collector::StartSweep() {
                              .idle_time = idle,
                              .marked = last_marked_,
                              .overhead = Overhead(stats),
-                             .accounts = parts_.world.mutator_count()});
+                             .accounts = parts_.world.mutator_count(),
+                             .allocators = cycle_.allocators});
   cycle_.record.goal = parts_.pacer.goal();
   const uint64_t distance = SaturatingSub(parts_.pacer.trigger(), last_marked_);
   parts_.sweeper.SetPace(

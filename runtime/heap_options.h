@@ -26,7 +26,9 @@ struct HeapOptions {
   // Soft limit on the memory that the heap holds, in bytes. Collections start
   // earlier, and memory goes back to the OS, to stay below it.
   int64_t memory_limit = std::numeric_limits<int64_t>::max();
-  // No collection starts by itself below min_heap_bytes * gc_percent / 100.
+  // No collection starts by itself below min_heap_bytes * gc_percent / 100 for
+  // each CPU that the program allocates on: threads that allocated since the
+  // last collection, but no more than there are CPUs.
   int64_t min_heap_bytes = 4 << 20;
   // Hard limit: the most bytes of objects' memory that are ever mapped;
   // allocation fails beyond. Rounded up to the heap's unit of growth, 4 MiB.

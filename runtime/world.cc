@@ -484,14 +484,14 @@ void World::ReadStacks(WordSink& sink) {
   suspended_.Read(sink);
 }
 
-uint64_t World::EndMarking() {
+World::Allocated World::EndMarking() {
   MutexLock lock(mutex_);
   marking_ = false;
-  uint64_t taken = 0;
-  processors_.ForEach([&taken](Processor& p) {
+  Allocated allocated;
+  processors_.ForEach([&allocated](Processor& p) {
     p.cache().set_allocate_black(false);
-    taken += p.cache().TakeBlackBytes();
-    p.live().Forget();
+    allocated.black_bytes += p.cache().TakeBlackBytes();
+    if (p.live().Forget()) ++allocated.processors;
   });
   for (MutatorContext* m = mutators_; m != nullptr; m = m->next) {
     m->marking = false;
@@ -501,7 +501,7 @@ uint64_t World::EndMarking() {
   }
   if (scan_stacks_ && !rescan_stacks_) suspended_.CheckScanned();
   marking_heaps.FetchSubRelaxed(1);
-  return taken;
+  return allocated;
 }
 
 size_t World::mutator_count() const {

@@ -253,9 +253,12 @@ class World {
   void ShadeAllStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
   // Gives the words of all stacks, if they are roots.
   void ReadStacks(WordSink& sink) ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
-  // Nothing is left to mark. Returns the bytes of slots that were taken, and so
-  // marked, since BeginMarking.
-  uint64_t EndMarking() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
+  struct Allocated {
+    uint64_t black_bytes = 0;  // of slots taken, and so marked, in this cycle
+    uint64_t processors = 0;   // that have allocated since the last EndMarking
+  };
+  // Nothing is left to mark.
+  Allocated EndMarking() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
   // Of all stacks that are roots, in bytes.
   uint64_t StackBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(stopped_);
   // Words of stacks that have been looked at since BeginMarking.

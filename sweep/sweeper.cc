@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "tricolor/base/bits.h"
 #include "tricolor/base/check.h"
@@ -97,10 +98,7 @@ void Sweeper::StartPhase() {
   reclaim_.limit.StoreRelaxed(words);
   unlisted_.next.StoreRelaxed(0);
   unlisted_.limit.StoreRelaxed(centrals_.TakeUnlisted() != 0 ? words : 0);
-  for (Shard& shard : shards_) {
-    shard.place.StoreRelaxed(0);
-    shard.uncharged.StoreRelaxed(0);
-  }
+  for (Shard& shard : shards_) shard.place.StoreRelaxed(0);
   // Last: what Begin acquires lets a sweeper in. Release, pairs with Begin.
   // Acquire: a sweeper of a shard that was open already may have found nothing
   // left, and said so here before this was open. Then it has said so to the
@@ -374,56 +372,50 @@ PageCount Sweeper::SweepWords(ProcessorCache& processor, uint64_t first,
 // ---- Proportional sweeping.
 
 void Sweeper::SetPace(ByteCount heap_distance, PageCount in_use) {
-  constexpr uint64_t kMaxDistance = uint64_t{1} << 60;
+  constexpr uint64_t kMaxDistance = uint64_t{1} << 48;
+  for (Shard& shard : shards_) {
+    shard.charged.StoreRelaxed(0);
+    shard.pace_basis.StoreRelaxed(shard.pages_swept.LoadRelaxed());
+  }
   pace_pages_.StoreRelaxed(in_use.value());
-  pace_basis_.StoreRelaxed(Sum(&Shard::pages_swept));
-  pace_charged_.StoreRelaxed(0);
   pace_distance_.StoreRelaxed(
       std::clamp(heap_distance.value(), uint64_t{kPageSize}, kMaxDistance));
 }
 
-std::optional<uint64_t> Sweeper::Charge(Shard& shard, ByteCount bytes,
-                                        uint64_t distance) {
+uint64_t Sweeper::Charge(Shard& shard, ByteCount bytes, uint64_t distance) {
+  const uint64_t charged = shard.charged.LoadRelaxed();
+  if (charged >= distance) return distance;
   const uint64_t charge = std::min(bytes.value(), distance);
-  const uint64_t before = shard.uncharged.FetchAddRelaxed(charge);
-  if (before + charge < std::min(distance / kCharges, kMostUncharged)) {
-    return std::nullopt;
-  }
-  const uint64_t gathered =
-      std::min(shard.uncharged.ExchangeRelaxed(0), distance);
-  const uint64_t charged = pace_charged_.LoadRelaxed();
-  if (charged >= distance) return charged;
-  return pace_charged_.FetchAddRelaxed(gathered) + gathered;
+  return std::min(shard.charged.FetchAddRelaxed(charge) + charge, distance);
 }
 
 // The share of the pages that is due is the share of the distance that has been
 // used up. Both are cut at the whole, so nothing can become negative or
-// overflow, wherever the heap goes.
+// overflow, wherever the heap goes. Each shard pays for what it has taken, and
+// all together for all, but for a page of each that is rounded off. What others
+// have swept ahead of their own share is not looked at: processors that read
+// each other's counts at each span would wait for the cache lines.
 void Sweeper::PayForSpan(ProcessorCache& processor, ByteCount bytes) {
   const uint64_t distance = pace_distance_.LoadRelaxed();
   if (distance == 0) return;
-  const std::optional<uint64_t> charged =
-      Charge(ShardOf(processor), bytes, distance);
-  if (!charged.has_value()) return;
-  const double share = static_cast<double>(std::min(*charged, distance)) /
+  Shard& shard = ShardOf(processor);
+  const double share = static_cast<double>(Charge(shard, bytes, distance)) /
                        static_cast<double>(distance);
-  const auto due = static_cast<uint64_t>(
-      share * static_cast<double>(pace_pages_.LoadRelaxed()));
-  const uint64_t basis = pace_basis_.LoadRelaxed();
+  const uint64_t due =
+      shard.pace_basis.LoadRelaxed() +
+      static_cast<uint64_t>(share *
+                            static_cast<double>(pace_pages_.LoadRelaxed()));
   // A walk for unlisted spans may find none for long: not all at once.
   constexpr int kMaxIdle = 4;
-  uint64_t swept = Sum(&Shard::pages_swept) - basis;
-  const Atomic<uint64_t>& own = ShardOf(processor).pages_swept;
+  uint64_t swept = shard.pages_swept.LoadRelaxed();
   for (int idle = 0; swept < due && idle < kMaxIdle;) {
-    const uint64_t before = own.LoadRelaxed();
     if (!SweepNext(processor, Empty::kMayStay).has_value()) {
       pace_distance_.StoreRelaxed(0);
       return;
     }
-    // What others sweep meanwhile they are charged for.
-    const uint64_t more = own.LoadRelaxed() - before;
-    swept += more;
-    idle = more == 0 ? idle + 1 : 0;
+    const uint64_t before =
+        std::exchange(swept, shard.pages_swept.LoadRelaxed());
+    idle = swept == before ? idle + 1 : 0;
   }
 }
 

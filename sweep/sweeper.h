@@ -103,10 +103,6 @@ class Sweeper final : public mheap::SpanSweeper {
   // Of an active-sweeper word: this bit says that everything has been handed
   // out; the rest counts the sweepers at work.
   static constexpr uint32_t kDrained = uint32_t{1} << 31;
-  // A shard's charges are gathered until they come to this share of the
-  // distance or so many bytes: of all shards, to what is left as a margin.
-  static constexpr uint64_t kCharges = 4 * kShards;
-  static constexpr uint64_t kMostUncharged = 64 << 10;
 
   // What sweepers on processors of one shard write to.
   // Twice a cache line: processors fetch them in pairs.
@@ -115,7 +111,8 @@ class Sweeper final : public mheap::SpanSweeper {
     Atomic<uint32_t> active{kDrained};
     // How far the shard's unswept sets are known to be empty.
     Atomic<uint32_t> place;
-    Atomic<uint64_t> uncharged;  // bytes
+    Atomic<uint64_t> charged;     // bytes since SetPace, or more than enough
+    Atomic<uint64_t> pace_basis;  // pages_swept at SetPace
     // Relaxed counters; all phases.
     Atomic<uint64_t> pages_swept;
     Atomic<uint64_t> spans_swept;
@@ -133,10 +130,8 @@ class Sweeper final : public mheap::SpanSweeper {
   // when all have been taken.
   mheap::MSpan* NextSpan(const mheap::ProcessorCache& processor);
   static void AdvancePlace(Shard& shard, uint32_t to);
-  // Bytes charged in all, after those that the shard has gathered; nothing
-  // while they are few.
-  std::optional<uint64_t> Charge(Shard& shard, ByteCount bytes,
-                                 uint64_t distance);
+  // What the shard has been charged since SetPace, at most the distance.
+  static uint64_t Charge(Shard& shard, ByteCount bytes, uint64_t distance);
 
   // As SweepOne.
   std::optional<PageCount> SweepNext(mheap::ProcessorCache& processor,
@@ -176,13 +171,10 @@ class Sweeper final : public mheap::SpanSweeper {
 
   Shard shards_[kShards];
 
-  // Proportional sweeping. Written with the world stopped, but for the charge
-  // and for the distance, which is set to 0 (off) when nothing is left.
+  // Proportional sweeping. Written with the world stopped, but for the
+  // distance, which is set to 0 (off) when nothing is left.
   Atomic<uint64_t> pace_distance_;  // bytes
   Atomic<uint64_t> pace_pages_;     // to be swept within the distance
-  Atomic<uint64_t> pace_basis_;     // pages swept at SetPace
-  // Bytes charged since SetPace, by the shards.
-  ABSL_CACHELINE_ALIGNED Atomic<uint64_t> pace_charged_;
 
   // Page reclaim; and the search for spans that could not be listed in the last
   // cycle, if there were any.
