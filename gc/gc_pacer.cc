@@ -69,7 +69,7 @@ void GcPacer::SetTrigger(uint64_t trigger) {
   // cycle more.
   const int64_t compared = marking() ? INT64_MAX : AsCounter(trigger);
   trigger_.StoreRelaxed(compared);
-  const uint64_t room = SaturatingSub(trigger, heap_live());
+  const uint64_t room = marking() ? 0 : SaturatingSub(trigger, heap_live());
   ahead_.StoreRelaxed(AsCounter(std::min(
       room / (kAheadShare * std::max(accounts_, uint64_t{1})), kMostAhead)));
   due_.StoreRelaxed(live_.LoadRelaxed() >= compared);
