@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -140,6 +141,21 @@ class Simulation final : private mcache::AllocationObserver,
   int64_t heap_live_ = 0;
   uint64_t objects_allocated_ = 0;
   uint64_t cycles_ = 0;
+};
+
+struct Simulation::Processor {
+  Processor(mcentral::TestHeap& test_heap, mcache::AllocationObserver& observer)
+      : t(test_heap) {
+    t.heap.AttachProcessor(pages);
+    cache.emplace(t.heap, t.centrals, pages, observer);
+  }
+  ~Processor() {
+    cache.reset();
+    t.heap.ReleaseProcessor(pages);
+  }
+  mcentral::TestHeap& t;
+  mheap::ProcessorCache pages;
+  std::optional<mcache::MCache> cache;
 };
 
 }  // namespace tricolor::caches
