@@ -205,7 +205,8 @@ class Collector final : private BackgroundSweeper::Listener {
     ReturnMemory();
   }
 
-  // The cycle of whoever has the turn, from OpenCycle to CloseCycle.
+  // The cycle of whoever has the turn, from OpenCycle to CloseCycle; its steps
+  // are in collector_cycle.cc.
   struct Cycle {
     CycleRecord record;
     uint64_t stop_requested = 0;
