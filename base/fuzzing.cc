@@ -59,10 +59,24 @@ std::string FuzzProgram::Quote(std::string_view text) {
   return quoted + "\", " + std::to_string(text.size()) + ")";
 }
 
+void FuzzProgram::NoteNumber(uint32_t number) {
+  if (!open_) return;
+  if (!text_.ends_with("{")) text_ += ", ";
+  text_ += std::to_string(number);
+}
+
+void FuzzProgram::NoteEnd() {
+  text_ = text();
+  open_ = false;
+}
+
+std::string FuzzProgram::Call(const char* operation) const {
+  return "  " + name_ + (name_.empty() ? "" : ".") + operation + "(";
+}
+
 void FuzzProgram::NoteCall(const char* operation,
                            const std::string& arguments) {
-  text_ += "  " + name_ + (name_.empty() ? "" : ".") + operation + "(" +
-           arguments + ");\n";
+  text_ += Call(operation) + arguments + ");\n";
 }
 
 }  // namespace tricolor

@@ -72,9 +72,23 @@ class FuzzProgram {
     ((list += (list.empty() ? "" : ", ") + Spell(args)), ...);
     NoteCall(operation, list);
   }
-  const std::string& text() const { return text_; }
+  // The same, with a list as the last argument: of the numbers that the
+  // operation chooses as it goes, which follow by NoteNumber up to NoteEnd.
+  template <typename... Args>
+  void NoteBegin(const char* operation, const Args&... args) {
+    std::string list;
+    ((list += Spell(args) + ", "), ...);
+    open_ = true;
+    text_ += Call(operation) + list + "{";
+  }
+  void NoteNumber(uint32_t number);  // nothing outside of such a call
+  void NoteEnd();
+
+  std::string text() const { return open_ ? text_ + kEnd : text_; }
 
  private:
+  static constexpr const char* kEnd = "});\n";
+
   template <typename T>
   static std::string Spell(const T& value) {
     if constexpr (std::is_same_v<T, FuzzCode>) {
@@ -88,10 +102,12 @@ class FuzzProgram {
     }
   }
   static std::string Quote(std::string_view text);
+  std::string Call(const char* operation) const;
   void NoteCall(const char* operation, const std::string& arguments);
 
   const std::string name_;
   std::string text_;
+  bool open_ = false;  // between NoteBegin and NoteEnd
 };
 
 // Does operation(args...) of the harness, as whose call it is noted.

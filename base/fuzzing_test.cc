@@ -36,6 +36,20 @@ TEST(FuzzProgramTest, OperationsAreStatementsOfCpp) {
             "  t.Parse(std::string_view(\"a\\\"\\\\\\012\\077\\0001\", 7));\n");
 }
 
+TEST(FuzzProgramTest, NumbersAreNotedAsTheyAreChosen) {
+  FuzzProgram program("Tester t;");
+  program.NoteBegin("Do", FuzzCode{"Kind::kPush"});
+  EXPECT_EQ(program.text(), "  Tester t;\n  t.Do(Kind::kPush, {});\n");
+  program.NoteNumber(1);
+  program.NoteNumber(20);
+  EXPECT_EQ(program.text(), "  Tester t;\n  t.Do(Kind::kPush, {1, 20});\n");
+  program.NoteEnd();
+  program.NoteNumber(300);
+  program.Note("Check");
+  EXPECT_EQ(program.text(),
+            "  Tester t;\n  t.Do(Kind::kPush, {1, 20});\n  t.Check();\n");
+}
+
 TEST(FuzzProgramDeathTest, AFatalReportIsFollowedByTheProgram) {
   FuzzProgram program("Tester t;");
   program.Note("Pop", 4);

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "tricolor/base/check.h"
-#include "tricolor/mheap/object_layout.h"
 
 namespace tricolor::caches {
 
@@ -58,15 +57,6 @@ constexpr TypeInfo kTypes[] = {
     {.size = 100000, .align = 8, .tracing = Tracing::kConservative},
 };
 
-// Calls check(i) for all bytes of an object, or enough of a large one's.
-template <typename Check>
-void ForBytes(size_t bytes, const Check& check) {
-  constexpr size_t kEnds = 64;
-  for (size_t i = 0; i < bytes; i += i < kEnds || i + kEnds >= bytes ? 1 : 61) {
-    check(i);
-  }
-}
-
 mheap::MHeapOptions HeapOptions() {
   mheap::MHeapOptions options = mcentral::TestHeapOptions();
   options.max_mapped = ByteCount(8 << 20);
@@ -87,57 +77,100 @@ Simulation::Simulation(Choices& choices, int processors)
 
 Simulation::~Simulation() { CheckQuiescent(); }
 
-void Simulation::Step() {
-  const uint32_t choice = choices_.Below(64);
-  if (choice < 24) return Allocate();
-  if (choice < 36) return Drop();
+Operation Simulation::ChooseOperation(Choices& choices) {
+  const uint32_t choice = choices.Below(64);
+  if (choice < 24) return Operation::kAllocate;
+  if (choice < 36) return Operation::kDrop;
   switch (choice) {
     case 36:
-      return AllocateUntilNull();
+      return Operation::kAllocateUntilNull;
     case 37:
     case 38:
-      return Verify();
+      return Operation::kVerify;
     case 39:
     case 40:
-      return Flush();
+      return Operation::kFlush;
     case 41:
-      return Release();
+      return Operation::kRelease;
     case 42:
-      return PublishStats();
+      return Operation::kPublishStats;
     case 43:
-      return ReplaceProcessor();
+      return Operation::kReplaceProcessor;
     case 44:
     case 45:
     case 46:
-      return SweepSome();
+      return Operation::kSweepSome;
     case 47:
-      return Reclaim();
+      return Operation::kReclaim;
     case 48:
     case 49:
-      return EnsureSwept();
+      return Operation::kEnsureSwept;
     case 50:
     case 51:
-      return AttachSpecial();
+      return Operation::kAttachSpecial;
     case 52:
-      return StopTheWorldCycle();
+      return Operation::kStopTheWorldCycle;
     case 53:
     case 54:
-      return marking_ ? EndMark() : BeginMark();
+      return Operation::kBeginOrEndMark;
     case 55:
     case 56:
     case 57:
-      return MarkSome();
+      return Operation::kMarkSome;
     case 58:
     case 59:
-      return MarkConservatively();
+      return Operation::kMarkConservatively;
     case 60:
-      return CheckQuiescent();
+      return Operation::kCheckQuiescent;
     case 61:
-      return SetFinalizer();
+      return Operation::kSetFinalizer;
     case 62:
-      return ClearFinalizer();
+      return Operation::kClearFinalizer;
     default:
+      return Operation::kAllocate;
+  }
+}
+
+void Simulation::Do(Operation operation) {
+  switch (operation) {
+    case Operation::kAllocate:
       return Allocate();
+    case Operation::kAllocateUntilNull:
+      return AllocateUntilNull();
+    case Operation::kAttachSpecial:
+      return AttachSpecial();
+    case Operation::kBeginOrEndMark:
+      return marking_ ? EndMark() : BeginMark();
+    case Operation::kCheckQuiescent:
+      return CheckQuiescent();
+    case Operation::kClearFinalizer:
+      return ClearFinalizer();
+    case Operation::kDrop:
+      return Drop();
+    case Operation::kEnsureSwept:
+      return EnsureSwept();
+    case Operation::kFlush:
+      return Flush();
+    case Operation::kMarkConservatively:
+      return MarkConservatively();
+    case Operation::kMarkSome:
+      return MarkSome();
+    case Operation::kPublishStats:
+      return PublishStats();
+    case Operation::kReclaim:
+      return Reclaim();
+    case Operation::kRelease:
+      return Release();
+    case Operation::kReplaceProcessor:
+      return ReplaceProcessor();
+    case Operation::kSetFinalizer:
+      return SetFinalizer();
+    case Operation::kStopTheWorldCycle:
+      return StopTheWorldCycle();
+    case Operation::kSweepSome:
+      return SweepSome();
+    case Operation::kVerify:
+      return Verify();
   }
 }
 
@@ -202,57 +235,6 @@ bool Simulation::AllocateOne(Processor& p, const TypeInfo& type,
   ++objects_allocated_;
   if (marking_) allocated_while_marking_ = true;
   return true;
-}
-
-void Simulation::CheckNew(const Object& object, const TypeInfo& type,
-                          uint64_t count) {
-  const uintptr_t end = object.address + object.bytes;
-  auto next = occupied_.lower_bound(object.address);
-  TRICOLOR_CHECK(next == occupied_.end() || next->first >= end,
-                 "object %zx of %zu bytes handed out over that at %zx",
-                 object.address, object.bytes, next->first);
-  if (next != occupied_.begin()) {
-    const auto& [address, bytes] = *std::prev(next);
-    TRICOLOR_CHECK(address + bytes <= object.address,
-                   "object %zx handed out within that at %zx of %zu bytes",
-                   object.address, address, bytes);
-  }
-  const auto* memory = reinterpret_cast<const unsigned char*>(object.address);
-  ForBytes(object.bytes, [&](size_t i) {
-    TRICOLOR_CHECK(memory[i] == 0, "new object %zx is not zero at byte %zu",
-                   object.address, i);
-  });
-  TRICOLOR_CHECK(object.address % type.align == 0, "object %zx aligned to %zu",
-                 object.address, type.align);
-  const MSpan* span = t_.heap.HeapSpanOf(Addr(object.address));
-  TRICOLOR_CHECK(span != nullptr, "object %zx in no span", object.address);
-  const uint32_t index = span->IndexOf(Addr(object.address));
-  TRICOLOR_CHECK(!span->IsFree(index) && (!marking_ || span->IsMarked(index)),
-                 "new object %zx is free or white", object.address);
-  if (span->is_large()) {
-    TRICOLOR_CHECK(span->large_type() == &type, "large object %zx untyped",
-                   object.address);
-  } else if (span->span_class().kind() == mheap::SpanKind::kPointerBitmap) {
-    const uint64_t bits = mheap::SlotPointerBits(type, count);
-    TRICOLOR_CHECK(span->PointerBits(index) == bits,
-                   "object %zx has pointer bits %zx, expected %zx",
-                   object.address, size_t{span->PointerBits(index)},
-                   size_t{bits});
-  }
-}
-
-void Simulation::CheckWhole(const Object& object) {
-  const auto* memory = reinterpret_cast<const unsigned char*>(object.address);
-  ForBytes(object.bytes, [&](size_t i) {
-    TRICOLOR_CHECK(memory[i] == object.tag,
-                   "byte %zu of object %zx is %02x, expected %02x", i,
-                   object.address, memory[i], object.tag);
-  });
-  if (object.weak != nullptr) {
-    TRICOLOR_CHECK(object.weak->serial.LoadAcquire() == object.serial,
-                   "weak handle of the live object %zx is dead",
-                   object.address);
-  }
 }
 
 // Usually a batch, or the heap would only fill up.
@@ -325,44 +307,6 @@ void Simulation::CheckQuiescent() {
   sweeper_.CheckInvariants();
   t_.centrals.CheckInvariants();
   t_.heap.CheckInvariants();
-}
-
-void Simulation::CheckSpans(bool exact) {
-  std::map<const MSpan*, std::set<uint32_t>> used;
-  for (const auto& [address, bytes] : occupied_) {
-    const MSpan* span = t_.heap.HeapSpanOf(Addr(address));
-    used[span].insert(span->IndexOf(Addr(address)));
-  }
-  uint64_t slots[mheap::kSizeClasses] = {};
-  int64_t bytes = 0;
-  t_.heap.ForEachHeapSpan([&](const MSpan& span) {
-    const size_t expected = used[&span].size();
-    TRICOLOR_CHECK(
-        span.allocated() == expected || (!exact && span.allocated() > expected),
-        "span %p has %u slots allocated, the model %zu", span.base().pointer(),
-        span.allocated(), expected);
-    for (const uint32_t i : used[&span]) {
-      TRICOLOR_CHECK(!span.IsFree(i), "slot %u of span %p is free", i,
-                     span.base().pointer());
-    }
-    slots[span.span_class().size_class()] += span.allocated();
-    bytes += static_cast<int64_t>(span.allocated() * span.slot_size());
-  });
-  const mheap::HeapStats stats = t_.heap.ReadStats();
-  stats.CheckObjects();
-  for (int i = 0; i < mheap::kSizeClasses; ++i) {
-    TRICOLOR_CHECK(
-        stats.small_allocated[i] - stats.small_freed[i] == slots[i],
-        "size class %d: %zu objects allocated, %zu freed, but %zu are there", i,
-        size_t{stats.small_allocated[i]}, size_t{stats.small_freed[i]},
-        size_t{slots[i]});
-  }
-  if (exact && !allocated_while_marking_) {
-    TRICOLOR_CHECK(heap_live_ == bytes,
-                   "live heap is %lld bytes by the observer, %lld by the spans",
-                   static_cast<long long>(heap_live_),
-                   static_cast<long long>(bytes));
-  }
 }
 
 }  // namespace tricolor::caches

@@ -41,14 +41,39 @@ class Choices {
   ~Choices() = default;
 };
 
+// In the order of their names.
+enum class Operation : uint8_t {
+  kAllocate,
+  kAllocateUntilNull,
+  kAttachSpecial,
+  kBeginOrEndMark,
+  kCheckQuiescent,
+  kClearFinalizer,
+  kDrop,
+  kEnsureSwept,
+  kFlush,
+  kMarkConservatively,
+  kMarkSome,
+  kPublishStats,
+  kReclaim,
+  kRelease,
+  kReplaceProcessor,
+  kSetFinalizer,
+  kStopTheWorldCycle,
+  kSweepSome,
+  kVerify,
+};
+
 class Simulation final : private mcache::AllocationObserver,
                          private mheap::SpecialReceiver {
  public:
   Simulation(Choices& choices, int processors);
   ~Simulation();
 
-  // One operation.
-  void Step();
+  // The operation that is the next choice, some more likely than others.
+  static Operation ChooseOperation(Choices& choices);
+  void Do(Operation operation);
+  void Step() { Do(ChooseOperation(choices_)); }
   // Ends the cycle and the sweep, and checks everything that must be true then.
   void CheckQuiescent();
 
