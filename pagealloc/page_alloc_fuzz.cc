@@ -93,6 +93,7 @@ void StepPages(PageAllocTester& t, Input& in, uint64_t kind) {
 void StepCachesAndScavenging(PageAllocTester& t, Input& in, uint64_t kind) {
   int cache = 0;
   uint64_t a = 0;
+  uint64_t b = 0;
   switch (kind) {
     case 9:
       return t.RefillCache(in.Cache());
@@ -114,7 +115,12 @@ void StepCachesAndScavenging(PageAllocTester& t, Input& in, uint64_t kind) {
       return t.TakeCandidateInBackground(in.Many());
     default:
       a = in.Byte();
-      return a == 0xff ? t.ScavengeFailing(8) : t.ReturnCandidate(a % 2 == 0);
+      if (a == 0xff) return t.ScavengeFailing(8);
+      if (a >= 0xe0) {
+        b = in.Chunk();
+        return t.SetChunk(b, 1 + in.Word() % kChunkPages, a);
+      }
+      return t.ReturnCandidate(a % 2 == 0);
   }
 }
 

@@ -161,6 +161,20 @@ void PageAllocModel::NextGeneration() {
   for (auto& [number, chunk] : chunks_) chunk.last_in_use = chunk.in_use;
 }
 
+void PageAllocModel::SetChunk(uint64_t chunk,
+                              const std::vector<ChunkRange>& used,
+                              const std::vector<ChunkRange>& scavenged) {
+  const auto set = [&](ChunkRange range, State state) {
+    for (uint32_t i = 0; i < range.count; ++i) {
+      Set(chunk * kChunkPages + range.first + i, state);
+    }
+  };
+  set({0, kChunkPages}, kFree);
+  for (const ChunkRange& range : used) set(range, kUsed);
+  for (const ChunkRange& range : scavenged) set(range, kScavenged);
+  chunks_.at(chunk).last_in_use = 0;
+}
+
 std::vector<PageAllocModel::Pages> PageAllocModel::Scavenge(uint64_t pages,
                                                             ScavengeMode mode) {
   std::vector<Pages> all;

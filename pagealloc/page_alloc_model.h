@@ -61,6 +61,9 @@ class PageAllocModel {
   Pages TakeCandidate(uint64_t pages, ScavengeMode mode);
   void ReturnCandidate(Pages candidate, bool released);
   void NextGeneration();
+  // As PageAlloc::SetChunkForTest.
+  void SetChunk(uint64_t chunk, const std::vector<ChunkRange>& used,
+                const std::vector<ChunkRange>& scavenged);
 
   // The first range of pages in use, outside of caches, from `page` on, or
   // from the beginning when there is none; kNone when there is none at all.

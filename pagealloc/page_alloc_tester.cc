@@ -7,6 +7,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <type_traits>
+#include <vector>
 
 #include "tricolor/base/check.h"
 
@@ -267,6 +268,23 @@ void PageAllocTester::NextGeneration() {
   model_.NextGeneration();
 }
 
+void PageAllocTester::SetChunk(uint64_t chunk, uint64_t length,
+                               uint64_t order) {
+  ReturnCandidate(false);
+  for (int i = 0; i < kCaches; ++i) FlushCache(i);
+  Note("SetChunk", chunk, length, order);
+  if (!model_.IsGrown(chunk) || length == 0) return;
+  std::vector<ChunkRange> ranges[3];  // used, free, scavenged
+  for (uint32_t first = 0; first < kChunkPages;) {
+    const auto count =
+        static_cast<uint32_t>(std::min<uint64_t>(length, kChunkPages - first));
+    ranges[(first / length + order) % 3].push_back({first, count});
+    first += count;
+  }
+  pages_.SetChunkForTest(At(chunk * kChunkPages), ranges[0], ranges[2]);
+  model_.SetChunk(chunk, ranges[0], ranges[2]);
+}
+
 void PageAllocTester::Check() {
   TRICOLOR_CHECK(
       pages_.free_pages() == PageCount(model_.free_pages()) &&
@@ -292,10 +310,19 @@ void PageAllocTester::CheckThoroughly() {
                    ", the model's at 0x%" PRIx64,
                    r, pages_.in_use()[r].base.value(), expected.base.value());
   }
-  model_.ForEachChunk([this](uint64_t chunk) {
+  TRICOLOR_CHECK(pages_.table_bytes() <= os_.tables().ready_bytes(),
+                 "tables of %" PRIu64 " bytes, the OS has given only %" PRIu64,
+                 pages_.table_bytes().value(),
+                 os_.tables().ready_bytes().value());
+  const Addr search = pages_.search_address();
+  model_.ForEachChunk([this, search](uint64_t chunk) {
     const PallocData& data = pages_.ChunkForTest(At(chunk * kChunkPages));
     for (uint32_t i = 0; i < kChunkPages; ++i) {
       const uint64_t page = chunk * kChunkPages + i;
+      TRICOLOR_CHECK(
+          model_.IsUsed(page) || (!search.is_null() && search <= At(page)),
+          "page %" PRIu64 " is free, the search begins at 0x%" PRIx64, page,
+          search.value());
       TRICOLOR_CHECK(data.used().Get(i) == model_.IsUsed(page) &&
                          data.scavenged().Get(i) == model_.IsScavenged(page),
                      "page %" PRIu64

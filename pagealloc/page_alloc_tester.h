@@ -59,6 +59,10 @@ class PageAllocTester {
   void TakeCandidateInBackground(uint64_t pages);
   void ReturnCandidate(bool released);
   void NextGeneration();
+  // Of a chunk that has been added, `length` pages after `length` pages become
+  // used, free or scavenged in turn, beginning with state `order` of these.
+  // Flushes the caches and returns the candidate first.
+  void SetChunk(uint64_t chunk, uint64_t length, uint64_t order);
 
   // Compares states and runs both sides' CheckInvariants. Thorough also
   // compares every page.

@@ -42,8 +42,11 @@ void StepScavenging(PageAllocTester& t, ByteSource& in, uint32_t kind) {
       return t.TakeCandidate(Pages(in));
     case 12:
       return t.TakeCandidateInBackground(Pages(in));
-    case 13:
-      return t.ReturnCandidate(in.Byte() % 4 != 0);
+    case 13: {
+      const uint32_t a = in.Byte();
+      if (a < 0xe0) return t.ReturnCandidate(a % 4 != 0);
+      return t.SetChunk(a % kChunks, Pages(in), a);
+    }
     case 14:
       return t.NextGeneration();
     default:
