@@ -77,7 +77,7 @@ ByteCount PersistentAlloc::bytes_from_os() const {
   return ByteCount(bytes_from_os_.LoadRelaxed());
 }
 
-void PersistentAlloc::CheckInvariants() {
+void PersistentAlloc::CheckInvariants() const {
   MutexLock lock(mutex_);
   ByteCount held;
   bool cursor_found = limit_.is_null();

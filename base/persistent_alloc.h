@@ -61,7 +61,7 @@ class PersistentAlloc {
   OsMemory& os() { return os_; }
 
   // Fatal when INV-BASE-2 does not hold.
-  void CheckInvariants() ABSL_LOCKS_EXCLUDED(mutex_);
+  void CheckInvariants() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Chunk;  // header of an OS allocation, linked for the destructor
@@ -72,7 +72,7 @@ class PersistentAlloc {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   OsMemory& os_;
-  Mutex mutex_{LockRank::kPersistentAlloc};
+  mutable Mutex mutex_{LockRank::kPersistentAlloc};
   Chunk* chunks_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // The unused part of the chunk that small pieces are cut from.
   Addr next_ ABSL_GUARDED_BY(mutex_);

@@ -31,6 +31,7 @@ class MHeap::Checker {
     });
     heap_.mark_bit_arenas_.CheckInvariants();
     heap_.mark_bit_arenas_.CheckReserve(unswept_);
+    heap_.metadata_.CheckInvariants();
   }
 
  private:

@@ -21,6 +21,7 @@ class PageAlloc::Checker {
       : pages_(pages), granularity_(pages.Granularity()) {}
 
   void Run() {
+    CheckTables();
     pages_.in_use_.CheckInvariants();
     for (const AddrRange& range : pages_.in_use_) CheckRange(range);
     CheckRoots();
@@ -29,6 +30,16 @@ class PageAlloc::Checker {
   }
 
  private:
+  // That what is committed of them is what they say.
+  void CheckTables() {
+    for (const LazyArray<PallocSum>& level : pages_.levels_) {
+      level.CheckInvariants();
+    }
+    pages_.chunks_.CheckInvariants();
+    pages_.scavenge_index_.CheckInvariants();
+    pages_.range_memory_.CheckInvariants();
+  }
+
   void CheckRange(AddrRange range) {
     TRICOLOR_CHECK(range.base.IsAligned(kChunkBytes.value()) &&
                        range.limit.IsAligned(kChunkBytes.value()) &&

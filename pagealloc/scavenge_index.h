@@ -104,6 +104,7 @@ class ScavengeIndex {
     return chunks_.EnsureCommitted(first, count);
   }
   ByteCount committed() const { return chunks_.committed(); }
+  void CheckInvariants() const { chunks_.CheckInvariants(); }
 
   void NoteAlloc(uint64_t chunk, uint32_t pages) {
     chunks_[chunk].Add(pages, generation_);
