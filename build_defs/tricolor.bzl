@@ -51,7 +51,7 @@ def tricolor_library(
         **kwargs
     )
 
-def tricolor_c_test_library(name, deps = [], **kwargs):
+def tricolor_c_test_library(name, deps = [], visibility = None, **kwargs):
     """A test's library in C, to prove that a header can be used from C."""
     check_deps(name, deps, test = True)
     cc_library(
@@ -61,7 +61,7 @@ def tricolor_c_test_library(name, deps = [], **kwargs):
         features = _FEATURES,
         include_prefix = "tricolor/" + native.package_name(),
         linkstatic = True,
-        visibility = ["//visibility:private"],
+        visibility = visibility or ["//visibility:private"],
         deps = deps,
         **kwargs
     )

@@ -19,6 +19,66 @@ constexpr int kMaxOperations = 400;
   DoNoted(program, #operation, heap, \
           &ShadowHeap::operation __VA_OPT__(, ) __VA_ARGS__)
 
+// Of the second sixteen operations, which came later.
+void StepFurther(FuzzProgram& program, ShadowHeap& heap, ByteSource& in,
+                 uint32_t operation, uint32_t a) {
+  const uint32_t b = in.Byte();
+  const auto number = [&in] { return uint32_t{in.Byte()}; };
+  switch (operation) {
+    case 0: {
+      const uint32_t root = number();
+      return DO(AllocateTyped, a, b, root);
+    }
+    case 1:
+      if (b % 8 == 0) return DO(AllocateTooMuch, a, b / 8);
+      if (b % 8 == 4) return DO(AllocateFan, a, b / 8 * 8);
+      if (b % 8 == 1) return DO(AddHoldingCleanup, a, b / 8);
+      if (b % 8 == 5) return DO(MakeManyRoots, a, b);
+      return b % 4 == 2 ? DO(AddThrowingCleanup, a) : DO(CheckInvariants);
+    case 2:
+    case 3: {
+      const uint32_t to = number();
+      const uint32_t way = number();
+      return DO(LinkOtherwise, a, b, to, way);
+    }
+    case 4: {
+      const uint32_t to = number();
+      const uint32_t to_slot = number();
+      const uint32_t n = number();
+      const uint32_t way = number();
+      return DO(MovePointers, a, b, to, to_slot, n, way);
+    }
+    case 5: {
+      const uint32_t n = number();
+      const uint32_t way = number();
+      return DO(ClearPointers, a, b, n, way);
+    }
+    case 6:
+      return DO(SetMemoryLimit, a);
+    case 7:
+      return DO(PutInRange, a, b);
+    case 8:
+      return DO(TakeFromRange, a, b);
+    case 9:
+      return a % 2 == 0 ? DO(SwitchRange) : DO(SwitchSampler);
+    case 10:
+    case 11: {
+      const uint32_t root = number();
+      return DO(DoApart, a, b, root);
+    }
+    case 12: {
+      const uint32_t root = number();
+      return DO(DoOnFiber, a % 4 == 0, b, root);
+    }
+    case 13:
+      return DO(RefuseNext, a);
+    case 14:
+      return DO(Restart, a | b << 8);
+    default:
+      return a % 2 == 0 ? DO(CheckStats) : DO(BeginMarking);
+  }
+}
+
 void Step(FuzzProgram& program, ShadowHeap& heap, ByteSource& in) {
   const auto number = [&in] { return uint32_t{in.Byte()}; };
   // Arguments are read one by one: their order of evaluation is unspecified.
@@ -63,6 +123,7 @@ void Step(FuzzProgram& program, ShadowHeap& heap, ByteSource& in) {
         const uint32_t save = number();
         return DO(SetFinalizer, a, save);
       }
+      if (b % 4 == 0) return StepFurther(program, heap, in, b / 4 % 16, a);
       return b % 4 == 2 ? DO(ClearFinalizer, a) : DO(CheckReachable);
   }
 }
