@@ -7,8 +7,10 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -16,6 +18,7 @@
 
 #include "tricolor/base/check.h"
 #include "tricolor/runtime/atomic_ptr.h"
+#include "tricolor/runtime/fiber_testing.h"
 #include "tricolor/runtime/heap.h"
 
 namespace tricolor::fuzz {
@@ -26,10 +29,10 @@ constexpr uint32_t kBoards = 3;
 constexpr int kMostLive = 20'000;  // objects of one program, about
 
 constexpr const char* kOpNames[kThreadOps] = {
-    "kNew",     "kNewBefore", "kStore",    "kLoad",
-    "kPublish", "kTake",      "kExchange", "kReplace",
-    "kDrop",    "kMakeWeak",  "kGetWeak",  "kAddCleanup",
-    "kNative",  "kGarbage",   "kCollect",  "kVerify"};
+    "kNew",     "kNewBefore",  "kStore",   "kLoad",    "kPublish",
+    "kTake",    "kExchange",   "kReplace", "kDrop",    "kMakeWeak",
+    "kGetWeak", "kAddCleanup", "kNative",  "kGarbage", "kCollect",
+    "kVerify",  "kFiber",      "kCompute", "kStats",   "kFreeMemory"};
 
 struct Item {
   static constexpr uint32_t kFields = 2;
@@ -74,6 +77,11 @@ class Actor {
  public:
   explicit Actor(Shared& shared)
       : shared_(shared), mutator_(shared.heap), places_(), weak_() {}
+  ~Actor() {
+    if (fiber_ == nullptr) return;
+    fiber_ends_ = true;
+    SwapWithFiber(places_[0]);
+  }
 
   void Do(const ThreadStep& step) {
     Place& a = places_[step.a % kPlaces];
@@ -134,6 +142,14 @@ class Actor {
       case ThreadOp::kCollect:
         if (step.c % 8 == 0) shared_.heap.Collect();
         return mutator_.Safepoint();
+      case ThreadOp::kFiber:
+        return SwapWithFiber(a);
+      case ThreadOp::kCompute:
+        return Compute(a);
+      case ThreadOp::kStats:
+        return step.c % 4 == 0 ? shared_.heap.CheckInvariants() : CheckStats();
+      case ThreadOp::kFreeMemory:
+        return shared_.heap.FreeOsMemory();
       default:
         return Verify(a, step.c);
     }
@@ -159,6 +175,45 @@ class Actor {
     });
   }
 
+  // The fiber's stack, or a Root on it, is all that holds it meanwhile.
+  void SwapWithFiber(Place& place) {
+    passed_ = &place;
+    if (fiber_ == nullptr) {
+      fiber_ = std::make_unique<runtime::Fiber>(shared_.heap,
+                                                [this](runtime::Fiber& self) {
+                                                  while (!fiber_ends_) {
+                                                    Place held = *passed_;
+                                                    *passed_ = nullptr;
+                                                    self.Yield();
+                                                    if (Item* item = held)
+                                                      CheckItem(item);
+                                                    *passed_ = held;
+                                                    held = nullptr;
+                                                  }
+                                                });
+    }
+    fiber_->Resume(mutator_);
+  }
+
+  // Where stacks are roots, only a signal stops it.
+  static void Compute(Item* item) {
+    const auto end =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+    while (std::chrono::steady_clock::now() < end) {
+      if (item != nullptr) CheckItem(item);
+    }
+  }
+
+  void CheckStats() {
+    const MemStats stats = shared_.heap.ReadMemStats();
+    TRICOLOR_CHECK(
+        stats.heap_objects == stats.mallocs - stats.frees &&
+            stats.heap_sys ==
+                stats.heap_in_use + stats.work_buf_in_use + stats.heap_idle &&
+            stats.heap_released <= stats.heap_idle,
+        "the statistics do not fit together");
+  }
+
   static Item* Checked(Item* item) {
     if (item != nullptr) CheckItem(item);
     return item;
@@ -182,6 +237,9 @@ class Actor {
   Mutator mutator_;
   std::array<Place, kPlaces> places_;
   Weak<Item> weak_;
+  std::unique_ptr<runtime::Fiber> fiber_;
+  Place* passed_ = nullptr;  // to the fiber, and by it
+  bool fiber_ends_ = false;
 };
 
 template <typename Place>

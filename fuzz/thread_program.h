@@ -34,9 +34,13 @@ enum class ThreadOp : uint8_t {
   kNative,   // a moment in native code
   kGarbage,  // some objects that nobody keeps
   kCollect,
-  kVerify,  // what can be reached from place a
+  kVerify,   // what can be reached from place a
+  kFiber,    // place a for what the thread's fiber has on its stack
+  kCompute,  // two milliseconds without a safepoint
+  kStats,    // or all invariants
+  kFreeMemory,
 };
-inline constexpr uint32_t kThreadOps = 16;
+inline constexpr uint32_t kThreadOps = 20;
 
 struct ThreadStep {
   ThreadOp op = ThreadOp::kVerify;

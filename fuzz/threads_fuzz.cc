@@ -20,10 +20,15 @@ constexpr size_t kMostSteps = 100;  // of a thread
 ThreadStep StepFrom(ByteSource& in) {
   ThreadStep step;
   const uint8_t first = in.Byte();
-  step.op = static_cast<ThreadOp>(first % kThreadOps);
+  step.op = static_cast<ThreadOp>(first % 16);
   step.a = first / 16 % 4;
   step.b = first / 64;
   step.c = in.Byte();
+  // The operations that came later share one of the sixteen.
+  if (step.op == ThreadOp::kNative && step.c >= 128) {
+    step.op = static_cast<ThreadOp>(16 + step.c % 4);
+    step.c /= 4;
+  }
   return step;
 }
 
