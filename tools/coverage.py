@@ -26,7 +26,9 @@ import tempfile
 
 PAGE = "docs/coverage.md"
 FLOORS = ("base", "pagealloc", "mheap", "mcentral", "mcache", "sweep", "gc", "runtime")
-PACKAGES = " + ".join("//%s/..." % p for p in (*FLOORS, "tests", "fuzz"))
+PACKAGES = " + ".join("//%s/..." % p for p in (*FLOORS, "tests", "fuzz", "examples"))
+# The floors' side of the scheduler that tests bring along: nothing without it.
+SEAM = "base/schedule"
 TOOL_FOLDERS = ("/usr/lib/llvm-19/bin", "")
 CONFIG = "--config=coverage_map"
 TEST_SECONDS = 900
@@ -90,12 +92,14 @@ class Share:
 
 
 def floor_sources():
-    """The paths of all that the floors are made of, tests and their libraries left out."""
+    """The paths of all that the floors are made of, without what is for tests only: libraries
+    that say so, and the seam to the scheduler that chooses the order of threads' steps."""
     libraries = "attr(testonly, 0, kind(cc_library, %s))" % " + ".join(
         "//%s/..." % floor for floor in FLOORS)
     labels = query("kind('source file', labels(srcs, %s) + labels(hdrs, %s))"
                    % (libraries, libraries))
-    return {label[2:].replace(":", "/") for label in labels}
+    paths = {label[2:].replace(":", "/") for label in labels}
+    return {path for path in paths if not path.startswith(SEAM)}
 
 
 def program_of(label, folder):
