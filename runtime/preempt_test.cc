@@ -14,7 +14,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <thread>
 #include <vector>
 
@@ -26,6 +25,7 @@
 #include "tricolor/runtime/heap_core.h"
 #include "tricolor/runtime/no_preempt.h"
 #include "tricolor/runtime/runtime_testing.h"
+#include "tricolor/runtime/signal_testing.h"
 #include "tricolor/runtime/world.h"
 
 namespace tricolor::runtime {
@@ -164,22 +164,6 @@ TEST_P(PreemptTest, TheRedZoneKeepsItsObjects) {
   TestHidden(CheckedOptions(GetParam()), &SpinInRedZone);
 }
 #endif
-
-class AlternateStack {
- public:
-  AlternateStack() : memory_(new char[kBytes]) {
-    stack_t stack = {};
-    stack.ss_sp = memory_.get();
-    stack.ss_size = kBytes;
-    EXPECT_EQ(sigaltstack(&stack, &before_), 0);
-  }
-  ~AlternateStack() { sigaltstack(&before_, nullptr); }
-
- private:
-  static constexpr size_t kBytes = 256 << 10;
-  std::unique_ptr<char[]> memory_;
-  stack_t before_ = {};
-};
 
 TEST_P(PreemptTest, ThreadsWithAnAlternateStackAreStopped) {
   Heap heap(CheckedOptions(GetParam()));
