@@ -5,14 +5,15 @@
 
     ./bazelw run //tools:seeded_bugs
     ./bazelw run //tools:seeded_bugs -- --only span-state-before-fields --minutes 2
+    ./bazelw run //tools:seeded_bugs -- --only mheap --stage fuzzers --check //mheap:mheap_fuzz
     ./bazelw run //tools:seeded_bugs -- --list
 
-Everything is built twice, with all bugs in it and none chosen: as it is for the
-tests, and with AddressSanitizer, UndefinedBehaviorSanitizer and libFuzzer. Then
-each bug is chosen in turn, and checks run on one processor until one fails: the
-tests of the bug's floor, those of the floors above, the same with sanitizers,
-and then the fuzzers, in what is left of --minutes. A check that fails with a bug
-must pass without one, or else it does not count.
+Everything is built with all bugs in it and none chosen, when it is first needed:
+as it is for the tests, and with AddressSanitizer, UndefinedBehaviorSanitizer and
+libFuzzer. Each bug is chosen in turn, and checks run on one processor until one
+fails: the tests of the bug's floor, those of the floors above, the same with
+sanitizers, and then the fuzzers, in what is left of --minutes. A check that fails
+with a bug must pass without one, or else it does not count.
 
 Writes the table of docs/seeded-bugs.md: the rows of the bugs that it looked for.
 """
@@ -34,6 +35,7 @@ HEAD = ("| bug | floor | frees a live object | caught by | after |\n"
         "|---|---|---|---|---|\n")
 SURVIVED = "**nothing**"
 HANGS = "hangs"
+STAGES = ("tests", "sanitizers", "fuzzers")
 
 # In the order in which they stand on each other.
 FLOORS = ("base", "pagealloc", "mheap", "mcentral", "mcache", "sweep", "gc", "runtime")
@@ -65,6 +67,7 @@ class Check:
         self.build = build  # "": as it is; "fuzz": with sanitizers
         self.floor = self.package.split("/")[0]
         self.is_fuzzer = name.endswith("_fuzz_bin")
+        self.stage = "fuzzers" if self.is_fuzzer else "sanitizers" if build else "tests"
         self.program = os.path.join(folder, self.package, name)
         seeds = os.path.join(self.package, name.removesuffix("_bin") + "_seeds")
         self.seeds = [] if not os.path.exists(os.path.join(folder, seeds)) else [
@@ -73,7 +76,8 @@ class Check:
         self.seconds = 0.0  # that it takes then
 
     def name(self):
-        return self.label.removesuffix("_bin") + (" (sanitizers)" if self.build else "")
+        return self.label.removesuffix("_bin") + {
+            "tests": "", "sanitizers": " (sanitizers)", "fuzzers": " (fuzzing)"}[self.stage]
 
     def patience(self, seconds):
         """Seconds after which it hangs."""
@@ -121,32 +125,54 @@ def reason(log):
     return tests[0] if tests else ""
 
 
-def build(quick):
-    """Builds all checks, and returns them; if it is to be quick, none with sanitizers."""
-    packages = " + ".join("//%s/..." % p for p in (*FLOORS, "tests", "fuzz"))
-    tests = bazel("query", "--noshow_progress", "kind(cc_test, %s)" % packages).split()
-    fuzzers = bazel("query", "--noshow_progress",
-                    "attr(tags, fuzzer, %s)" % packages).split()
-    checks = []
-    for config, labels in (("", tests), ("fuzz", tests + fuzzers))[:1 if quick else 2]:
+class Checks:
+    """The checks of a stage and a floor, which are built when they are first asked for."""
+
+    # The stage's configuration, and what a query finds in a package pattern.
+    HOW = {
+        "tests": ("", "kind('(cc|scheduled)_test rule', %s) - attr(tags, manual, %s)"),
+        # Chosen schedules say nothing more under sanitizers.
+        "sanitizers": ("fuzz", "kind('cc_test rule', %s) - attr(tags, manual, %s)"),
+        "fuzzers": ("fuzz", "attr(tags, fuzzer, %s)"),
+    }
+
+    def __init__(self, stages, wanted):
+        self.stages = stages
+        self.wanted = wanted  # None: all
+        self.built = {}
+
+    def of(self, stage, floor):
+        if stage not in self.stages:
+            return []
+        if (stage, floor) not in self.built:
+            self.built[stage, floor] = self.build(stage, floor)
+        return self.built[stage, floor]
+
+    def build(self, stage, floor):
+        config, pattern = self.HOW[stage]
+        labels = [label for label in bazel(
+            "query", "--noshow_progress", pattern.replace("%s", "//%s/..." % floor)).split()
+            if not self.wanted or label.removesuffix("_bin") in self.wanted]
+        if not labels:
+            return []
         flags = ["--config=seeded_bugs"] + (["--config=seeded_bugs_" + config] if config else [])
-        print("building %d programs %s" % (len(labels), " ".join(flags)), flush=True)
+        print("building %d programs of %s %s" % (len(labels), floor, " ".join(flags)), flush=True)
         bazel("build", "--noshow_progress", *flags, *labels)
         folder = bazel("info", "--noshow_progress", *flags, "bazel-bin").strip()
-        checks += [Check(label, folder, config) for label in labels]
-    return checks
+        return [Check(label, folder, config) for label in labels]
 
+    def for_bug(self, bug, stage):
+        """Those that may find the bug, that are likely to do so soon first. Others than these are
+        not built before they are asked for."""
+        for floor in (*FLOORS[FLOORS.index(bug.floor):], "tests", "fuzz"):
+            if floor not in UNRELATED.get(bug.floor, ()):
+                yield from sorted((c for c in self.of(stage, floor) if c.passes is not False),
+                                  key=lambda c: (c.seconds, c.label))
 
-def sorted_for(bug, checks):
-    """The checks that may find the bug, those that are likely to do so soon first."""
-    def rank(check):
-        distance = FLOORS.index(check.floor) if check.floor in FLOORS else len(FLOORS)
-        return (check.is_fuzzer, check.build, distance, check.seconds, check.label)
-
-    lowest = FLOORS.index(bug.floor)
-    return sorted((c for c in checks
-                   if (c.floor not in FLOORS or FLOORS.index(c.floor) >= lowest)
-                   and c.floor not in UNRELATED.get(bug.floor, ())), key=rank)
+    def all(self):
+        for stage in self.stages:
+            for floor in (*FLOORS, "tests", "fuzz"):
+                yield from self.of(stage, floor)
 
 
 def learn(check):
@@ -170,11 +196,9 @@ def is_caught_by(check, bug, said):
 
 def look_for(bug, checks, limit):
     """Returns (the check that catches it or None, what it said, seconds so far)."""
-    order = [c for c in sorted_for(bug, checks) if c.passes is not False]
-    tests = [c for c in order if not c.is_fuzzer]
-    fuzzers = [c for c in order if c.is_fuzzer]
     used = 0.0
-    for check in itertools.chain(tests, itertools.cycle(fuzzers)):
+    for check in itertools.chain(checks.for_bug(bug, "tests"), checks.for_bug(bug, "sanitizers"),
+                                 itertools.cycle(checks.for_bug(bug, "fuzzers"))):
         if used >= limit:
             break
         failed, seconds, said = check.run(bug.name, min(FUZZER_SLICE, limit - used))
@@ -216,7 +240,7 @@ def row(bug, check, said, seconds):
 def summary(bugs, rows):
     caught = [b for b in bugs if b.name in rows and SURVIVED not in rows[b.name]]
     frees = [b for b in bugs if b.frees_live_object]
-    return "%d of %d bugs caught; of those that free a live object, %d of %d" % (
+    return "by the page, %d of %d; of those that free a live object, %d of %d" % (
         len(caught), len(bugs), len([b for b in caught if b.frees_live_object]), len(frees))
 
 
@@ -226,8 +250,11 @@ def main():
     parser.add_argument("--only", action="append", help="a bug's name, or a floor; repeatable")
     parser.add_argument("--minutes", type=float, default=10, help="for each bug")
     parser.add_argument("--missing", action="store_true", help="only bugs that have no row yet")
-    parser.add_argument("--quick", action="store_true",
-                        help="without sanitizers and fuzzers; survivors get no row")
+    parser.add_argument("--stage", action="append", choices=STAGES,
+                        help="only these checks, repeatable; survivors get no row, and without "
+                        "tests no bug does")
+    parser.add_argument("--check", action="append",
+                        help="only this test or fuzzer, as //gc:scan_test; repeatable; no rows")
     parser.add_argument("--list", action="store_true", help="print the bugs, and do nothing")
     args = parser.parse_args()
 
@@ -242,20 +269,24 @@ def main():
             print("%-10s %s: %s" % (bug.floor, bug.name, bug.description))
         return 0
 
-    checks = build(args.quick)
+    stages = args.stage or STAGES
+    checks = Checks(stages, args.check)
     if chosen == bugs:
-        print("running %d checks without a bug" % len(checks), flush=True)
-        for check in checks:
+        print("running all checks without a bug", flush=True)
+        for check in checks.all():
             learn(check)
+    survivors = 0
     for bug in chosen:
         check, said, seconds = look_for(bug, checks, args.minutes * 60)
         line = row(bug, check, said, seconds)
         print(line, end="", flush=True)
-        if check is not None or not args.quick:
+        survivors += check is None
+        if not args.check and "tests" in stages and (
+                check is not None or set(stages) == set(STAGES)):
             rows[bug.name] = line
             write_rows(bugs, rows)
-    print(summary(bugs, rows))
-    return 0 if all(SURVIVED not in rows.get(bug.name, SURVIVED) for bug in chosen) else 1
+    print("%d of %d caught now; %s" % (len(chosen) - survivors, len(chosen), summary(bugs, rows)))
+    return 1 if survivors else 0
 
 
 if __name__ == "__main__":
