@@ -30,8 +30,8 @@ constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 constexpr uint32_t kStopsTheWorld = 1;
 constexpr const char* kDebug[] = {
     "gccheckmark=1,clobberfree=1,zeal=7",
-    "gccheckmark=1,clobberfree=1,zeal=3,gcstoptheworld=1",
-    "checkcleanups=1,zeal=2",
+    "gccheckmark=1,clobberfree=1,zeal=7,gcstoptheworld=1",
+    "checkcleanups=1,zeal=5",
     "gccheckmark=1,gctrace=1,gcpacertrace=1,scavtrace=1",
 };
 
@@ -201,7 +201,8 @@ void ShadowHeap::AllocateFan(uint32_t root, uint32_t width) {
   if (root_nodes_[root % kRoots] != id) return;
   Node& node = nodes_.at(id);
   for (uint32_t slot = 0; slot < node.edges.size(); ++slot) {
-    char* const leaf = NewObject(kPair, 1, next_id_++, /*typed=*/false);
+    // Typed, for zeal minds most of the others.
+    char* const leaf = NewObject(kPair, 1, next_id_++, /*typed=*/true);
     if (leaf == nullptr) return;
     AddNode(kPair, 1, leaf);
     *reinterpret_cast<Ptr<char>*>(SlotAddress(node, slot)) = leaf;
