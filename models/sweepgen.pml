@@ -3,10 +3,13 @@
  *
  * The sweep-generation protocol with the lazy flush of caches
  * (docs/sweep-protocol.md; mcentral/mcentral.cc, mcache/mcache.cc,
- * sweep/sweeper.cc, mheap/mheap_alloc.cc, runtime/collector.cc).
+ * sweep/sweeper.cc, mheap/mheap_alloc.cc, runtime/collector_cycle.cc).
  *
  * One span class; SPANS spans, MUTATORS caches, the background sweeper, which no stop
- * stops, and the collector. What a sweep finds in a span (nothing, some, all slots
+ * stops, and the collector. SHARDS shards, each with an active-sweeper word and central
+ * lists of its own: the background sweeper counts itself in the first, the collector
+ * in COLLECTOR, the caches' processors in the last, the first and so on; each takes
+ * entries of all of them. What a sweep finds in a span (nothing, some, all slots
  * alive) is chosen freely, and so is which entry a set gives: the sets' order is the
  * matter of span_set.pml. Generations are kept as differences from the heap's, modulo
  * 8, which tells the five states apart and what is a cycle behind; when the heap's
@@ -18,37 +21,57 @@
  *   ALLOC_SWEPT  who allocates from a span has it alone, swept (sg+3)
  *   OLD_GEN      no sweeper works with a generation that is not the heap's; none is
  *                active when the generation advances (INV-SWEEP-2)
- *   ALL_SWEPT    when a cycle starts marking, all caches are flushed and each span in
- *                use is swept (INV-SWEEP-3, INV-MCACHE-1)
- *   SETS         nothing is pushed twice, or to an unswept set; unswept sets are empty
- *                when the generation advances (INV-MCENTRAL-1, -2)
+ *   ALL_SWEPT    when a cycle starts marking, which it does when all words have been
+ *                seen drained and without sweepers, one after the other, all caches are
+ *                flushed, each span in use is swept, and nobody sweeps; who finds all
+ *                done in EnsureSwept finds the span acquired (INV-SWEEP-3, INV-MCACHE-1)
+ *   SETS         nothing is pushed twice, or to an unswept set; the unswept sets of
+ *                all shards are empty when the generation advances (INV-MCENTRAL-1, -2)
  *   ENSURED      after EnsureSwept nobody sweeps the span
  *   CHECKS       the other fatal checks of the code never fail; where a listed span
  *                is met that was swept and cached meanwhile (sg+3), that is no error
+ * And every phase can be done: a word that nobody drains is a hang.
  *
  * Not in the model: several classes, manual spans, spans too large for a cache,
- * proportional sweeping, weak memory.
+ * proportional sweeping and the empty spans that it keeps, the note of how far a
+ * shard's sets were found empty, weak memory.
  *
- *@config one-cache MUTATORS=1 SPANS=2
- *@config unlisted MUTATORS=1 SPANS=1 REFUSALS
- *@config two-caches MUTATORS=2 SPANS=1
- *@large unlisted-two-spans MUTATORS=1 SPANS=2 REFUSALS
+ *@config one-cache MUTATORS=1 SPANS=2 SHARDS=2 COLLECTOR=1
+ *@config quiet-shard MUTATORS=1 SPANS=1 SHARDS=2 COLLECTOR=0
+ *@config unlisted MUTATORS=1 SPANS=1 SHARDS=2 COLLECTOR=1 REFUSALS
+ *@config one-shard MUTATORS=2 SPANS=1 SHARDS=1 COLLECTOR=0
+ *@config two-caches MUTATORS=2 SPANS=1 SHARDS=2 COLLECTOR=1 ALLOCATE_ONLY
+ *@large unlisted-two-spans MUTATORS=1 SPANS=2 SHARDS=2 COLLECTOR=1 REFUSALS
+ *@large two-caches-all MUTATORS=2 SPANS=1 SHARDS=2 COLLECTOR=1
+ *@large three-shards MUTATORS=1 SPANS=1 SHARDS=3 COLLECTOR=1
  *@mutant ONLY_SG one-cache ONLY_SG  Go #27997, of the seed: a listed span that is not in use must be sg
  *@mutant TWO_WORDS one-cache OLD_GEN  Go #45315: the drained bit and the count of sweepers in two words
  *@mutant NO_FLUSH one-cache ALLOC_SWEPT  a mutator does not flush its cache before it allocates
  *@mutant IDLE_UNFLUSHED one-cache ALL_SWEPT  the stop that begins a cycle does not flush the caches that are behind
  *@mutant PUBLISH_EARLY one-cache ENSURED  the generation is published before the bitmaps are final
  *@mutant STALE_AS_CACHED one-cache ENSURED  UncacheSpan takes a stale span (sg+1) for a cached one (sg+3)
- *@mutant STALE_UNMARKED two-caches SWEPT_ONCE  UncacheSpan leaves a stale span at sg-2 while it sweeps it, for anyone to acquire
- *@mutant SWEEP_STALE two-caches CHECKS  a sweeper may acquire a stale span (sg+1) of a cache
+ *@mutant STALE_UNMARKED one-shard SWEPT_ONCE  UncacheSpan leaves a stale span at sg-2 while it sweeps it, for anyone to acquire
+ *@mutant SWEEP_STALE one-shard CHECKS  a sweeper may acquire a stale span (sg+1) of a cache
  *@mutant NO_CAS one-cache SWEPT_ONCE  TryAcquireForSweep is a load and a store
  *@mutant PUSH_EARLY one-cache SETS  a swept span is listed before its generation is published
- *@mutant IN_USE_FIRST two-caches SWEPT_ONCE  AllocSpan shows a span in the page bitmap before it has a generation
+ *@mutant IN_USE_FIRST one-shard SWEPT_ONCE  AllocSpan shows a span in the page bitmap before it has a generation
  *@mutant UNCOUNTED one-cache OLD_GEN  the background sweeper does not count itself as active
  *@mutant DRAIN_UNLISTED unlisted ALL_SWEPT  nobody looks for the spans that no set had memory for
+ *@mutant OWN_LISTS one-cache ALL_SWEPT  who finds its own shard's lists empty takes all for drained
+ *@mutant DRAIN_FIRST one-cache ALL_SWEPT  the drained bits are set before the lists of the other shards are looked through
+ *@mutant OWN_DONE one-cache OLD_GEN  sweeping is done when the word of the own shard says so
+ *@mutant DRAIN_OWN quiet-shard end  who finds nothing sets the drained bit of its own shard only
+ *@mutant DRAIN_UNCOUNTED quiet-shard ALL_SWEPT  who finds nothing takes itself off the count before it sets the bits
+ *@mutant OPEN_FIRST one-cache OLD_GEN  a phase opens the first word before the generation advances
+ *@mutant END_ELSEWHERE one-cache CHECKS  who has found a span in another shard takes itself off that shard's count
+ *@mutant NO_SECOND_LOOK quiet-shard end  who opens the words does not look whether a sweeper drained one meanwhile
  */
 
 #define NONE SPANS
+
+/* Shards: of the background sweeper, and of a mutator's cache. */
+#define BACKGROUND 0
+#define SHARD_OF(p) ((SHARDS - 1 + p) % SHARDS)
 
 /* What a generation is against the heap's, modulo 8. */
 #define UNSWEPT 6  /* sg-2 */
@@ -80,20 +103,21 @@ byte gen[SPANS];
 byte use[SPANS];
 bit in_page_bitmap[SPANS];
 byte room[SPANS];
+byte home[SPANS]; /* the shard that cached it last */
 
-/* MCentral: bit s is an entry for span s. The swept sets become the unswept ones when
- * the generation advances. */
-byte partial_swept, partial_unswept;
-byte full_swept, full_unswept;
+/* MCentral, for each shard: bit s is an entry for span s. The swept sets become the
+ * unswept ones when the generation advances. */
+byte partial_swept[SHARDS], partial_unswept[SHARDS];
+byte full_swept[SHARDS], full_unswept[SHARDS];
 bit unlisted; /* some span was refused by a set in this phase */
 
 /* MCache */
 byte cached[MUTATORS] = NONE;
 byte flush_gen[MUTATORS];
 
-/* Sweeper: the active word, and the walks over the page bitmap. */
-bit drained = 1;
-byte sweepers;
+/* Sweeper: the active words, and the walks over the page bitmap. */
+bit drained[SHARDS] = 1;
+byte sweepers[SHARDS];
 byte reclaim_next, reclaim_limit;
 byte unlisted_next, unlisted_limit;
 
@@ -109,25 +133,57 @@ byte pinned[SPANS];
 
 /* ---- Sweeper. */
 
-inline Begin(ok) {
+inline Begin(own, ok) {
 #ifdef MUTANT_TWO_WORDS
-  ok = !drained;
+  ok = !drained[own];
   if
-  :: ok -> sweepers++
+  :: ok -> sweepers[own]++
   :: else
   fi
 #else
   atomic {
-    ok = !drained;
+    ok = !drained[own];
     if
-    :: ok -> sweepers++
+    :: ok -> sweepers[own]++
     :: else
     fi
   }
 #endif
 }
 
-inline End() { sweepers-- }
+inline End(own) { atomic { assert(sweepers[own] != 0 || CHECKS); sweepers[own]-- } }
+
+/* All words, one after the other. */
+inline MarkDrained(own) {
+#ifdef MUTANT_DRAIN_OWN
+  drained[own] = 1
+#else
+  drained[0] = 1;
+#if SHARDS > 1
+  drained[1] = 1;
+#endif
+#if SHARDS > 2
+  drained[2] = 1
+#endif
+#endif
+}
+
+#define DONE(shard) (drained[shard] && sweepers[shard] == 0)
+
+/* Sweeper::Done, likewise. */
+inline Done(own, done) {
+#ifdef MUTANT_OWN_DONE
+  done = DONE(own)
+#else
+  done = DONE(0);
+#if SHARDS > 1
+  done = done && DONE(1);
+#endif
+#if SHARDS > 2
+  done = done && DONE(2)
+#endif
+#endif
+}
 
 /* MSpan::TryAcquireForSweep */
 inline TryAcquire(s, my, ok) {
@@ -194,13 +250,21 @@ inline FreeSpan(s) {
 inline PushSwept(s) {
   atomic {
     assert((gen[s] == SG && use[s] == IN_USE) || SETS);
-    assert((partial_swept & (1 << s)) == 0 || SETS);
-    assert((full_swept & (1 << s)) == 0 || SETS);
+    assert((partial_swept[0] & (1 << s)) == 0 || SETS);
+    assert((full_swept[0] & (1 << s)) == 0 || SETS);
+#if SHARDS > 1
+    assert((partial_swept[1] & (1 << s)) == 0 || SETS);
+    assert((full_swept[1] & (1 << s)) == 0 || SETS);
+#endif
+#if SHARDS > 2
+    assert((partial_swept[2] & (1 << s)) == 0 || SETS);
+    assert((full_swept[2] & (1 << s)) == 0 || SETS);
+#endif
     if
     :: room[s] == FULL ->
-       full_swept = full_swept | (1 << s)
+       full_swept[home[s]] = full_swept[home[s]] | (1 << s)
     :: room[s] != FULL ->
-       partial_swept = partial_swept | (1 << s)
+       partial_swept[home[s]] = partial_swept[home[s]] | (1 << s)
 #ifdef REFUSALS
     :: unlisted = 1
 #endif
@@ -222,15 +286,39 @@ inline Pop(set, s) {
   fi
 }
 
-/* An entry of the unswept sets, NONE if there is none in either. */
-inline PopUnswept(s) {
-  atomic {
-    if
-    :: full_unswept != 0 -> Pop(full_unswept, s)
-    :: partial_unswept != 0 -> Pop(partial_unswept, s)
-    :: full_unswept == 0 && partial_unswept == 0 -> s = NONE
-    fi
-  }
+/* An entry of a shard's unswept sets, NONE if there is none in either: what is empty
+ * stays so. */
+inline PopUnswept(shard, s) {
+  if
+  :: full_unswept[shard] != 0 -> Pop(full_unswept[shard], s)
+  :: partial_unswept[shard] != 0 -> Pop(partial_unswept[shard], s)
+  :: full_unswept[shard] == 0 && partial_unswept[shard] == 0 -> s = NONE
+  fi
+}
+
+/* Sweeper::NextSpan: of the own shard, then of the others. Shards that were found
+ * empty are not looked at again: `i` tells how many. */
+inline NextSpan(own, i, s) {
+  do
+  :: atomic {
+       i < SHARDS ->
+       PopUnswept((own + i) % SHARDS, s);
+       if
+       :: s != NONE -> break
+       :: s == NONE -> i++
+       fi
+     }
+#ifdef MUTANT_OWN_LISTS
+     break
+#endif
+#ifdef MUTANT_DRAIN_FIRST
+     if
+     :: i == 1 -> MarkDrained(own)
+     :: else
+     fi
+#endif
+  :: i == SHARDS -> break
+  od
 }
 
 /* What the seed asserted of an entry that has been popped. */
@@ -295,19 +383,18 @@ inline SweepPiece(next, limit, s, my, ok, walked) {
 }
 
 /* Sweeper::SweepOne; s == NONE afterwards: nothing is left to take. */
-inline SweepOne(s, my, ok, walked) {
+inline SweepOne(own, s, my, ok, walked, i) {
 #ifndef MUTANT_UNCOUNTED
-  Begin(ok);
+  Begin(own, ok);
 #else
-  ok = !drained;
+  ok = !drained[own];
 #endif
   s = NONE;
   if
   :: ok ->
-     my = SG;
-     walked = 0;
+     atomic { my = SG; walked = 0; i = 0 }
      do
-     :: PopUnswept(s);
+     :: NextSpan(own, i, s);
         if
         :: s == NONE -> break
         :: s != NONE ->
@@ -325,45 +412,90 @@ inline SweepOne(s, my, ok, walked) {
      :: else
      fi;
 #endif
+#ifdef MUTANT_DRAIN_UNCOUNTED
+     End(own);
+#endif
      if
-     :: s == NONE && !walked -> drained = 1 /* MarkDrained */
+     :: s == NONE && !walked -> MarkDrained(own)
      :: else
      fi;
-#ifndef MUTANT_UNCOUNTED
-     End()
+#ifdef MUTANT_END_ELSEWHERE
+     End((own + i) % SHARDS);
 #endif
+#if !defined(MUTANT_UNCOUNTED) && !defined(MUTANT_DRAIN_UNCOUNTED) && \
+    !defined(MUTANT_END_ELSEWHERE)
+     End(own);
+#endif
+     i = 0
   :: else
   fi
 }
 
 /* ---- Caches. */
 
-/* MCentral::SweepForSpan and SweepFrom: one with a free slot, or NONE. */
-inline SweepForSpan(s, my, ok) {
-  Begin(ok);
+/* MCentral::SweepUnswept: one with a free slot, or NONE; `once`: the first or NONE. */
+inline SweepUnswept(shard, once, s, my, ok) {
+  my = SG;
+  do
+  :: atomic { PopUnswept(shard, s) }
+     if
+     :: s == NONE -> break
+     :: s != NONE ->
+        CheckEntry(s, my);
+        TryAcquire(s, my, ok);
+        if
+        :: ok -> /* SweepAndKeep */
+           CountLive(s, my);
+           PublishSwept(s, my);
+           if
+           :: room[s] != FULL -> break
+           :: else -> PushSwept(s)
+           fi
+        :: else
+        fi;
+        s = NONE;
+        if
+        :: once -> break
+        :: else
+        fi
+     fi
+  od
+}
+
+/* MCentral::SweepOwn */
+inline SweepOwn(own, s, my, ok) {
+  s = NONE;
+  Begin(own, ok);
   if
   :: ok ->
-     my = SG;
+     SweepUnswept(own, true, s, my, ok);
+     End(own)
+  :: else
+  fi
+}
+
+/* MCentral::TakeListed: the own shard's, then the others'; swept, then unswept. */
+inline TakeListed(own, s, my, ok, counted, i) {
+  atomic { Pop(partial_swept[own], s) }
+  if
+  :: s == NONE ->
+     Begin(own, counted);
      do
-     :: PopUnswept(s);
+     :: atomic { Pop(partial_swept[(own + i) % SHARDS], s) }
         if
-        :: s == NONE -> break
-        :: s != NONE ->
-           CheckEntry(s, my);
-           TryAcquire(s, my, ok);
-           if
-           :: ok -> /* SweepAndKeep */
-              CountLive(s, my);
-              PublishSwept(s, my);
-              if
-              :: room[s] != FULL -> break
-              :: else -> PushSwept(s)
-              fi
-           :: else
-           fi
+        :: s == NONE && counted -> 
+           SweepUnswept((own + i) % SHARDS, false, s, my, ok)
+        :: else
+        fi;
+        if
+        :: s != NONE || i == SHARDS - 1 -> i = 0; break
+        :: else -> i++
         fi
      od;
-     End()
+     if
+     :: counted -> End(own)
+     :: else
+     fi
   :: else
   fi
 }
@@ -399,10 +531,10 @@ inline AllocSpan(s) {
 }
 
 /* MCache::Refill of an empty place, MCentral::CacheSpan */
-inline Refill(p, s, my, ok) {
-  atomic { Pop(partial_swept, s) }
+inline Refill(p, s, my, ok, counted, i) {
+  SweepOwn(SHARD_OF(p), s, my, ok);
   if
-  :: s == NONE -> SweepForSpan(s, my, ok)
+  :: s == NONE -> TakeListed(SHARD_OF(p), s, my, ok, counted, i)
   :: else
   fi;
   if
@@ -413,6 +545,7 @@ inline Refill(p, s, my, ok) {
   :: s != NONE ->
      atomic {
        assert((use[s] == IN_USE && gen[s] == SG && room[s] != FULL) || CHECKS);
+       home[s] = SHARD_OF(p);
        gen[s] = GEN(SG, CACHED);
        cached[p] = s
      }
@@ -461,7 +594,7 @@ inline PrepareForSweep(p, s, my) {
      :: cached[p] != NONE -> GiveBack(p, s, my)
      :: else
      fi;
-     flush_gen[p] = SG
+     atomic { flush_gen[p] = SG; s = NONE }
   :: else
   fi
 }
@@ -469,7 +602,7 @@ inline PrepareForSweep(p, s, my) {
 /* ---- A mutator's thread: one operation between two safepoints. */
 
 /* MCache::AllocateSlow */
-inline Allocate(p, s, my, ok) {
+inline Allocate(p, s, my, ok, counted, i) {
 #ifndef MUTANT_NO_FLUSH
   assert(flush_gen[p] == SG || CHECKS); /* CheckFlushed */
 #endif
@@ -478,7 +611,7 @@ inline Allocate(p, s, my, ok) {
   :: else
   fi;
   if
-  :: cached[p] == NONE -> Refill(p, s, my, ok)
+  :: cached[p] == NONE -> Refill(p, s, my, ok, counted, i)
   :: else
   fi;
   atomic {
@@ -497,7 +630,7 @@ inline Allocate(p, s, my, ok) {
 }
 
 /* Sweeper::EnsureSwept, for a span with an object in use that is not stale. */
-inline EnsureSwept(s, my, ok, done) {
+inline EnsureSwept(own, s, my, ok, done) {
   atomic {
     s = NONE;
     if
@@ -518,7 +651,7 @@ inline EnsureSwept(s, my, ok, done) {
   do
   :: s == NONE -> break
   :: s != NONE ->
-     done = (drained && sweepers == 0);
+     Done(own, done);
      atomic {
        if
        :: gen[s] == my || gen[s] == GEN(my, CACHED) ->
@@ -527,12 +660,14 @@ inline EnsureSwept(s, my, ok, done) {
           break
        :: else ->
           assert(gen[s] == GEN(my, STALE) || gen[s] == GEN(my, SWEEPING) ||
-                 (gen[s] == GEN(my, UNSWEPT) && !done) || CHECKS)
-       fi
+                 gen[s] == GEN(my, UNSWEPT) || CHECKS);
+          assert(gen[s] != GEN(my, UNSWEPT) || !done || ALL_SWEPT)
+       fi;
+       done = 0
      }
      if
      :: gen[s] == GEN(my, UNSWEPT) ->
-        Begin(ok);
+        Begin(own, ok);
         if
         :: ok ->
            TryAcquire(s, my, ok);
@@ -540,7 +675,7 @@ inline EnsureSwept(s, my, ok, done) {
            :: ok -> SweepAcquired(s, my)
            :: else
            fi;
-           End()
+           End(own)
         :: else
         fi
      :: else
@@ -549,19 +684,19 @@ inline EnsureSwept(s, my, ok, done) {
 }
 
 /* Sweeper::Reclaim, one piece. */
-inline Reclaim(s, my, ok, walked) {
-  Begin(ok);
+inline Reclaim(own, s, my, ok, walked) {
+  Begin(own, ok);
   if
   :: ok ->
      SweepPiece(reclaim_next, reclaim_limit, s, my, ok, walked);
-     End()
+     End(own)
   :: else
   fi
 }
 
 proctype Mutator(byte p) {
   byte s = NONE;
-  byte my;
+  byte my, i;
   bit ok, flag;
 end:
   do
@@ -571,21 +706,25 @@ end:
      PrepareForSweep(p, s, my);
 #endif
      if
-     :: true -> Allocate(p, s, my, ok)
-     :: true -> EnsureSwept(s, my, ok, flag)
-     :: true -> Reclaim(s, my, ok, flag)
+     :: true -> Allocate(p, s, my, ok, flag, i)
+#ifndef ALLOCATE_ONLY
+     :: true -> EnsureSwept(SHARD_OF(p), s, my, ok, flag)
+     :: true -> Reclaim(SHARD_OF(p), s, my, ok, flag)
+#endif
      fi;
      atomic { s = NONE; my = 0; ok = 0; flag = 0; busy[p] = 0 }
   od
 }
 
-/* ---- The background sweeper. */
+/* ---- The background sweeper, which sleeps when nothing is left. */
 active proctype Background() {
   byte s = NONE;
+  byte i;
   bit ok, flag;
 end:
   do
-  :: SweepOne(s, background_gen, ok, flag);
+  :: !drained[BACKGROUND] ->
+     SweepOne(BACKGROUND, s, background_gen, ok, flag, i);
      atomic { s = NONE; background_gen = NO_GEN; ok = 0; flag = 0 }
   od
 }
@@ -608,6 +747,21 @@ inline StopWorld() {
   !busy[0];
 #if MUTATORS > 1
   !busy[1]
+#endif
+}
+
+/* Until Sweeper::Done. A word that has been seen so stays so. */
+inline WaitForDone() {
+#ifdef MUTANT_OWN_DONE
+  DONE(COLLECTOR)
+#else
+  DONE(0);
+#if SHARDS > 1
+  DONE(1);
+#endif
+#if SHARDS > 2
+  DONE(2)
+#endif
 #endif
 }
 
@@ -635,11 +789,30 @@ inline CheckAllSwept(s, p) {
   }
 }
 
+inline ResetAndSwap(shard) {
+  assert(sweepers[shard] == 0 || OLD_GEN);
+  assert((partial_unswept[shard] == 0 && full_unswept[shard] == 0) || SETS);
+  partial_unswept[shard] = partial_swept[shard];
+  partial_swept[shard] = 0;
+  full_unswept[shard] = full_swept[shard];
+  full_swept[shard] = 0
+}
+
+inline OpenWord(shard) { atomic { drained[shard] = 0; sweepers[shard] = 0 } }
+
 /* Sweeper::StartPhase */
 inline StartPhase(s) {
-  assert((drained && sweepers == 0) || OLD_GEN);
-  assert((partial_unswept == 0 && full_unswept == 0) || SETS);
-  atomic { /* AdvanceSweepGen */
+  assert(DONE(0) || OLD_GEN);
+#if SHARDS > 1
+  assert(DONE(1) || OLD_GEN);
+#endif
+#if SHARDS > 2
+  assert(DONE(2) || OLD_GEN);
+#endif
+#ifdef MUTANT_OPEN_FIRST
+  OpenWord(0);
+#endif
+  atomic { /* ResetUnswept, AdvanceSweepGen */
     s = 0;
     do
     :: s < SPANS ->
@@ -655,25 +828,50 @@ inline StartPhase(s) {
 #endif
     background_gen =
         (background_gen == NO_GEN -> NO_GEN : GEN(background_gen, 6));
-    partial_unswept = partial_swept;
-    partial_swept = 0;
-    full_unswept = full_swept;
-    full_swept = 0;
+    ResetAndSwap(0);
+#if SHARDS > 1
+    ResetAndSwap(1);
+#endif
+#if SHARDS > 2
+    ResetAndSwap(2);
+#endif
     s = NONE
   }
   atomic {
+#ifndef ALLOCATE_ONLY
     reclaim_next = 0;
     reclaim_limit = SPANS;
+#endif
     unlisted_next = 0;
     unlisted_limit = (unlisted -> SPANS : 0);
     unlisted = 0
   }
-  drained = 0
+#ifndef MUTANT_OPEN_FIRST
+  OpenWord(0);
+#endif
+#if SHARDS > 1
+  OpenWord(1);
+#endif
+#if SHARDS > 2
+  OpenWord(2);
+#endif
+#ifndef MUTANT_NO_SECOND_LOOK
+  if
+  :: drained[0] -> MarkDrained(COLLECTOR)
+#if SHARDS > 1
+  :: !drained[0] && drained[1] -> MarkDrained(COLLECTOR)
+#endif
+#if SHARDS > 2
+  :: !drained[0] && !drained[1] && drained[2] -> MarkDrained(COLLECTOR)
+#endif
+  :: else
+  fi
+#endif
 }
 
 active proctype Collector() {
   byte s = NONE;
-  byte my, p;
+  byte my, p, i;
   bit ok, flag;
 end:
   do
@@ -688,13 +886,13 @@ end:
 #endif
 #endif
      do /* SweepAll */
-     :: SweepOne(s, my, ok, flag);
+     :: SweepOne(COLLECTOR, s, my, ok, flag, i);
         if
         :: s == NONE -> break
         :: else
         fi
      od;
-     drained && sweepers == 0;
+     WaitForDone();
      CheckAllSwept(s, p);
      stop = 0; /* marking beside the program */
      StopWorld();
