@@ -155,6 +155,18 @@ TEST(LiveAccountTest, ForgetsWhatThePacerHasCountedAfresh) {
   EXPECT_EQ(Live(pacer), kMiB + 1 + pacer.ahead());
 }
 
+TEST(LiveAccountTest, ForgettingTellsWhetherItWasUsedSinceTheLastTime) {
+  GcPacer pacer({});
+  LiveAccount account;
+  account.Settle(pacer);
+  EXPECT_FALSE(account.Forget());
+  account.Changed(pacer, kSpan);
+  EXPECT_TRUE(account.Forget());
+  EXPECT_FALSE(account.Forget());
+  account.Changed(pacer, -1);  // of which it tells nothing
+  EXPECT_TRUE(account.Forget());
+}
+
 // What is told counts as memory with pointers: with all of it to be scanned,
 // the price is that of telling the pacer directly.
 TEST(LiveAccountTest, WhatIsToldMayHavePointers) {
