@@ -88,8 +88,8 @@ namespace tricolor::runtime {
 namespace {
 
 constexpr int kMutators = 2;
-constexpr int kRounds = 6;
-constexpr int kCleanups = 40;  // a round of a mutator
+constexpr int kRounds = 3;
+constexpr int kCleanups = 20;  // a round of a mutator
 
 // Everything that a heap has a thread for: collections beside the program by
 // several workers, sweeping, memory beyond a limit, cleanups.
@@ -97,7 +97,7 @@ HeapOptions OptionsFor() {
   HeapOptions options;
   options.debug = "gccheckmark=1";
   options.conservative_stacks = false;
-  options.min_heap_bytes = 512 << 10;
+  options.min_heap_bytes = 256 << 10;
   options.gc_threads = 3;
   options.brief_bytes = 16 << 10;
   options.reservation_bytes = size_t{1} << 30;
@@ -106,20 +106,20 @@ HeapOptions OptionsFor() {
 
 void RunMutator(Heap& heap, std::atomic<int>& run) {
   Mutator mutator(heap);
-  Root<Node> kept(mutator, MakeList(mutator, 5000));
+  Root<Node> kept(mutator, MakeList(mutator, 2000));
   for (int round = 0; round < kRounds; ++round) {
     for (int i = 0; i < kCleanups; ++i) {
       Node* node = mutator.New<Node>();
       ASSERT_TRUE(AddCleanup(node, [&run] { ++run; }));
     }
-    const Root<Node> list(mutator, MakeList(mutator, 5000));
+    const Root<Node> list(mutator, MakeList(mutator, 2000));
     const Weak<Node> weak(list.get());
     ASSERT_NE(mutator.New<Large>(), nullptr);
-    for (int i = 0; i < 20000; ++i) ASSERT_NE(mutator.New<Leaf>(), nullptr);
+    for (int i = 0; i < 10000; ++i) ASSERT_NE(mutator.New<Leaf>(), nullptr);
     EXPECT_EQ(weak.Get(), list.get());
-    EXPECT_TRUE(ListIsIntact(list, 5000));
+    EXPECT_TRUE(ListIsIntact(list, 2000));
   }
-  EXPECT_TRUE(ListIsIntact(kept, 5000));
+  EXPECT_TRUE(ListIsIntact(kept, 2000));
 }
 
 // All cleanups run once, by the heap's thread or by this one.
@@ -141,7 +141,7 @@ void RunProgram(const HeapOptions& options) {
   for (std::thread& thread : threads) thread.join();
   const MemStats stats = heap.ReadMemStats();
   // Nobody has asked for one.
-  EXPECT_GE(stats.num_gc, 5U);
+  EXPECT_GE(stats.num_gc, 3U);
   EXPECT_EQ(stats.num_gc_refused, 0U);
   heap.Collect();
   EXPECT_EQ(heap.ReadMemStats().heap_objects, 0U);
@@ -232,14 +232,14 @@ TEST(ThreadFailureTest, WithoutAThreadForItMemoryGoesBackAtOnce) {
 void RunInChild(const std::function<void()>& refuse) {
   HeapOptions options = PausableOptions(/*conservative_stacks=*/false);
   options.gc_percent = 100;
-  options.min_heap_bytes = 512 << 10;
+  options.min_heap_bytes = 256 << 10;
   options.gc_threads = 3;
   options.cleanup_thread = true;
   Heap heap(options);
   Mutator mutator(heap);
   const Root<Holder> holder(mutator, mutator.New<Holder>());
   holder->gate = mutator.New<Gate>();
-  holder->gate->fields.ptr = MakeList(mutator, 10000);
+  holder->gate->fields.ptr = MakeList(mutator, 5000);
   std::atomic<int> run{0};
   AddCleanup(mutator.New<Node>(), [&run] { ++run; });  // has the thread made
   PausedMarking paused(heap, &mutator);
@@ -252,22 +252,22 @@ void RunInChild(const std::function<void()>& refuse) {
     EXPECT_TRUE(heap.core().pacer().marking());
     // Who allocates has the cycle finished, and then others run.
     EXPECT_TRUE(Eventually([&] {
-      MakeGarbage(mutator, 10000);
+      MakeGarbage(mutator, 5000);
       return !heap.core().pacer().marking();
     }));
     const uint64_t cycles = heap.ReadMemStats().num_gc;
     EXPECT_TRUE(Eventually([&] {
-      MakeGarbage(mutator, 10000);
+      MakeGarbage(mutator, 5000);
       return heap.ReadMemStats().num_gc > cycles + 2;
     }));
-    EXPECT_TRUE(ListIsIntact(holder->gate->fields.ptr.get(), 10000));
+    EXPECT_TRUE(ListIsIntact(holder->gate->fields.ptr.get(), 5000));
     heap.RunCleanups();
     EXPECT_TRUE(Eventually([&] { return run == 1; }));
     {
       Mutator::NativeScope native(mutator);
       UseHeap(heap);
     }
-    EXPECT_TRUE(ListIsIntact(holder->gate->fields.ptr.get(), 10000));
+    EXPECT_TRUE(ListIsIntact(holder->gate->fields.ptr.get(), 5000));
     EXPECT_EQ(run, 1);
   });
   opener.join();
