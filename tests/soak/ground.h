@@ -30,8 +30,10 @@ struct Counts {
   std::atomic<uint64_t> calls_run{0};
   std::atomic<uint64_t> calls_dropped{0};  // destroyed, and have not run
 
+  // Those that are added meanwhile may count.
   uint64_t calls_pending() const {
-    return calls_added - calls_run - calls_dropped;
+    const uint64_t over = calls_run + calls_dropped;
+    return calls_added - over;
   }
 };
 

@@ -233,19 +233,22 @@ void Soak::Report() {
   std::fprintf(
       out_,
       "%6.1f min: cycles %llu + %llu checked, allocated %.1f GiB, live %.0f, "
-      "metadata %.1f, resident %.0f MiB; stops without checks: 99 %% below "
-      "%.2f ms, longest %.1f ms, %.1f ms since the last line (in which a sleep "
-      "of a second took %.1f s); threads %llu, jobs %llu, cache hits %llu, "
-      "misses %llu, calls %llu, fiber switches %llu, disturbances %llu\n",
+      "metadata %.1f, mapped %.0f, resident %.0f MiB; stops of the unchecked: "
+      "99 %% below %.2f ms, longest %.1f ms, since the last line %.1f ms, when "
+      "a sleep of 1 s took %.1f s; threads %llu, jobs %llu, cache hits %llu, "
+      "misses %llu, calls %llu, pending %llu, fiber switches %llu, "
+      "disturbances %llu\n",
       Minutes(), Number(plain.num_gc), Number(checked.num_gc),
       InMiB(plain.total_alloc + checked.total_alloc) / 1024,
       InMiB(plain.last_gc_heap_after + checked.last_gc_heap_after),
-      InMiB(plain.metadata_sys + checked.metadata_sys), InMiB(ResidentBytes()),
+      InMiB(plain.metadata_sys + checked.metadata_sys),
+      InMiB(plain.sys + checked.sys), InMiB(ResidentBytes()),
       InMs(plain.pauses.Quantile(0.99)), InMs(plain.pause_max_ns),
       InMs(since.Quantile(1)),
       std::chrono::duration<double>(longest_second_).count(),
       sum(&Counts::threads), sum(&Counts::jobs), sum(&Counts::cache_hits),
       sum(&Counts::cache_misses), sum(&Counts::calls_run),
+      Number(a.calls_pending() + b.calls_pending()),
       sum(&Counts::fiber_switches), Number(disturbances_));
   std::fflush(out_);
   longest_second_ = {};
