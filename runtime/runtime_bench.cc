@@ -267,23 +267,36 @@ double Quantile(std::vector<double>& values, double part) {
   return values[static_cast<size_t>(part * last)];
 }
 
+// Rounds that a thread has gone.
+struct alignas(64) Rounds {
+  std::atomic<uint64_t> count{0};
+};
+
 // From the request to stop until the world is stopped, with so many threads
-// that neither allocate nor poll: a signal stops them. Microseconds.
+// that neither allocate nor poll: a signal stops them. All have run since the
+// last stop. Microseconds.
 void BM_PreemptLatency(benchmark::State& state) {
   Heap heap(Options());
   World& world = heap.core().world();
   std::atomic<bool> done{false};
+  std::vector<Rounds> rounds(static_cast<size_t>(state.range(0)));
   std::vector<std::thread> threads;
-  for (int64_t i = 0; i < state.range(0); ++i) {
-    threads.emplace_back([&] {
+  for (Rounds& own : rounds) {
+    threads.emplace_back([&heap, &done, &own] {
       Mutator mutator(heap);
-      while (!done.load(std::memory_order_relaxed)) {
+      for (uint64_t i = 1; !done.load(std::memory_order_relaxed); ++i) {
+        own.count.store(i, std::memory_order_relaxed);
       }
     });
   }
-  while (world.mutator_count() != threads.size()) std::this_thread::yield();
   std::vector<double> delays;
   for (auto _ : state) {
+    for (const Rounds& each : rounds) {
+      const uint64_t before = each.count.load(std::memory_order_relaxed);
+      while (each.count.load(std::memory_order_relaxed) == before) {
+        std::this_thread::yield();
+      }
+    }
     const auto start = std::chrono::steady_clock::now();
     world.Stop();
     const std::chrono::duration<double, std::micro> delay =
