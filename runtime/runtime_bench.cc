@@ -316,7 +316,7 @@ BENCHMARK(BM_PreemptLatency)
     ->Arg(2)
     ->Arg(4)
     ->UseManualTime()
-    ->Iterations(1000);
+    ->Iterations(300);
 
 }  // namespace
 }  // namespace tricolor::runtime
