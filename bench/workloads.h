@@ -334,10 +334,12 @@ void Delays(Backend& backend, uint32_t megabytes) {
   };
   for (uint32_t i = 0; i < nodes; ++i) replace(i);
   backend.ForgetStops();
-  std::vector<double> steps;  // five times each node
-  steps.reserve(nodes / 20 + 1);
+  // Five times each node; of a graph that takes minutes, twice: two cycles.
+  const size_t count = nodes / (megabytes > 1024 ? 50 : 20);
+  std::vector<double> steps;
+  steps.reserve(count);
   double last = WallSeconds();
-  while (steps.size() < nodes / 20) {
+  while (steps.size() < count) {
     for (int i = 0; i < 100; ++i) replace(random.Below(nodes));
     const double now = WallSeconds();
     steps.push_back((now - last) * 1e6);
