@@ -23,6 +23,7 @@ import itertools
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,7 @@ class Check:
         self.build = build  # "": as it is; "fuzz": with sanitizers
         self.floor = self.package.split("/")[0]
         self.is_fuzzer = name.endswith("_fuzz_bin")
+        self.is_scheduled = name.endswith(("_schedule_test", "_interleaving_test"))  # takes long
         self.stage = "fuzzers" if self.is_fuzzer else "sanitizers" if build else "tests"
         self.program = os.path.join(folder, self.package, name)
         seeds = os.path.join(self.package, name.removesuffix("_bin") + "_seeds")
@@ -79,16 +81,20 @@ class Check:
         return self.label.removesuffix("_bin") + {
             "tests": "", "sanitizers": " (sanitizers)", "fuzzers": " (fuzzing)"}[self.stage]
 
-    def patience(self, seconds):
-        """Seconds after which it hangs."""
+    def patience(self, bug, seconds):
+        """Seconds after which it hangs; as long as its own time is not known, seems to."""
         if self.is_fuzzer:
             return seconds + 120
-        return 240 if self.passes is None else 60 + 30 * self.seconds
+        if self.passes is None:
+            return 240 if bug is None else 60
+        return 60 + 30 * self.seconds
 
     def command(self, seconds, scratch):
         if self.is_fuzzer:
+            # Lengths as in build_defs/tricolor.bzl.
             return [self.program, *self.seeds, "-max_total_time=%d" % max(1, seconds), "-seed=1",
-                    "-timeout=20", "-rss_limit_mb=4096", "-verbosity=0",
+                    "-len_control=0", "-max_len=4096", "-timeout=20", "-rss_limit_mb=4096",
+                    "-verbosity=0",
                     "-artifact_prefix=%s/" % scratch]
         return [self.program, *self.seeds] + (["-runs=0"] if self.label.endswith("_fuzz") else [])
 
@@ -99,14 +105,15 @@ class Check:
             # The variable holds for the processes that a test starts, too.
             env = dict(os.environ, **TEST_ENV, TEST_TMPDIR=scratch, TRICOLOR_SEEDED_BUG=bug or "")
             start = time.monotonic()
-            try:
-                code = subprocess.run(
+            with subprocess.Popen(
                     self.command(seconds, scratch), cwd=self.program + ".runfiles/tricolor",
                     env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    timeout=self.patience(seconds), preexec_fn=one_processor,
-                    check=False).returncode
-            except subprocess.TimeoutExpired:
-                code = None
+                    start_new_session=True, preexec_fn=one_processor) as process:
+                try:
+                    code = process.wait(self.patience(bug, seconds))
+                except subprocess.TimeoutExpired:
+                    code = None
+                    os.killpg(process.pid, signal.SIGKILL)  # its children, too
             elapsed = time.monotonic() - start
             log.seek(0)
             return code != 0, elapsed, HANGS if code is None else reason(log.read())
@@ -167,7 +174,7 @@ class Checks:
         for floor in (*FLOORS[FLOORS.index(bug.floor):], "tests", "fuzz"):
             if floor not in UNRELATED.get(bug.floor, ()):
                 yield from sorted((c for c in self.of(stage, floor) if c.passes is not False),
-                                  key=lambda c: (c.seconds, c.label))
+                                  key=lambda c: (c.is_scheduled, c.seconds, c.label))
 
     def all(self):
         for stage in self.stages:
@@ -188,9 +195,9 @@ def learn(check):
 def is_caught_by(check, bug, said):
     """Whether a failure is the bug's. It must hang twice, and not in between: others may have kept
     the machine busy."""
+    learn(check)
     if said == HANGS and (check.run(None)[0] or not check.run(bug.name)[0]):
         return False
-    learn(check)
     return check.passes
 
 
