@@ -65,10 +65,9 @@ class LookupScenario final : public schedule::Scenario {
   void StartAnotherLife() {
     t_.heap.FreeSpan(t_.processor, span_);
     const PageCount pages(2);
-    another_ =
-        next_ == NextLife::kManual
-            ? t_.heap.AllocManual(t_.processor, pages)
-            : t_.heap.AllocSpan(t_.processor, pages, LargeClass());
+    another_ = next_ == NextLife::kManual
+                   ? t_.heap.AllocManual(t_.processor, pages)
+                   : t_.heap.AllocSpan(t_.processor, pages, LargeClass());
   }
 
   const NextLife next_;

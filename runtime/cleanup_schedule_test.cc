@@ -84,7 +84,9 @@ void StopWhileSwept(size_t cleanups, int preemptions, uint64_t at_least) {
   EXPECT_GT(result.witnessed[1], 0u);  // too late
 }
 
-TEST(CleanupScheduleTest, IsRunOrStoppedButNotBoth) { StopWhileSwept(1, 2, 50); }
+TEST(CleanupScheduleTest, IsRunOrStoppedButNotBoth) {
+  StopWhileSwept(1, 2, 50);
+}
 
 TEST(CleanupScheduleTest, EachOfAnObjectIsRunOrStopped) {
   StopWhileSwept(2, 1, 50);
