@@ -4,6 +4,7 @@
 // Pacing at work: who allocates while a cycle marks, and when cycles come by
 // themselves. The arithmetic has tests of its own, in gc.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -68,6 +69,32 @@ class Allocating {
   std::atomic<uint64_t> objects_{0};
   std::thread thread_;
 };
+
+// Attached threads that allocate nothing do not count, nor more of them than
+// can run at once.
+TEST(LeastGoalTest, IsForEachThreadThatHasAllocated) {
+  constexpr uint64_t kLeast = 1 << 20;
+  HeapOptions options = ExactOptions();
+  options.gc_percent = 100;
+  options.min_heap_bytes = kLeast;
+  options.container_limits = false;
+  Heap heap(options);
+  Mutator mutator(heap);
+  const auto goal_after = [&](int others) {
+    mutator.New<Leaf>();
+    for (int i = 0; i < others; ++i) {
+      // While the first thread is attached, and so has another processor.
+      OnOtherThread([&heap] { Mutator(heap).New<Leaf>(); });
+    }
+    OnOtherThread([&heap] { Mutator idle(heap); });
+    heap.Collect();
+    return heap.core().pacer().goal();
+  };
+  const uint64_t at_once = std::thread::hardware_concurrency();
+  EXPECT_EQ(goal_after(0), kLeast);
+  EXPECT_EQ(goal_after(1), kLeast * std::min<uint64_t>(2, at_once));
+  EXPECT_EQ(goal_after(0), kLeast);
+}
 
 // The only worker stands still: whoever allocates pays for as long as there is
 // credit or work, and then has to wait. Nobody outruns the goal.
