@@ -211,8 +211,8 @@ class Collector final : private BackgroundSweeper::Listener {
     CycleRecord record;
     uint64_t stop_requested = 0;
     uint64_t stopped_at = 0;
-    uint64_t cpu_ns = 0;     // of all threads, until the last CountCpu
-    uint64_t cpu_since = 0;  // its thread's CPU time then
+    uint64_t cpu_ns = 0;      // of all threads, until the last CountCpu
+    uint64_t cpu_since = 0;   // its thread's CPU time then
     uint64_t allocators = 0;  // processors that have allocated since the last
   };
 
