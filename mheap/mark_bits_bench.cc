@@ -1,8 +1,7 @@
 // Copyright 2026 The Tricolor Authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// MarkBitArenas: what a sweeper pays for the bits of one span, the clearing of
-// recycled arenas included.
+// MarkBitArenas: what a sweeper pays for the bits of one span, zeroed.
 
 #include <cstdint>
 
