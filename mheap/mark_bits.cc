@@ -115,6 +115,7 @@ MarkWord* MarkBitArenas::TakeChunk(Source& source) {
   }
   return source.arena->Chunk(source.arena->chunks++);
 }
+
 // While a cycle marks, what is cut from the new arena is needed once more, when
 // those spans are swept.
 MarkBitArenas::Arena* MarkBitArenas::TakeForNewSpans() {

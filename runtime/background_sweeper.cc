@@ -8,11 +8,6 @@
 #include <cstdint>
 
 namespace tricolor::runtime {
-namespace {
-
-int64_t Now() { return static_cast<int64_t>(SteadyNanoseconds()); }
-
-}  // namespace
 
 BackgroundSweeper::BackgroundSweeper(mheap::MHeap& heap,
                                      sweep::Sweeper& sweeper,
@@ -31,12 +26,12 @@ BackgroundSweeper::~BackgroundSweeper() {
 }
 
 void BackgroundSweeper::Wake() {
-  cycle_ended_.StoreRelaxed(Now());
+  cycle_ended_.StoreRelaxed(BatchThread::Now());
   thread_.Wake(kHeadStartNs);
 }
 
 int64_t BackgroundSweeper::HeadStartLeft() {
-  const int64_t now = Now();
+  const int64_t now = BatchThread::Now();
   const int64_t left = cycle_ended_.LoadRelaxed() + kHeadStartNs - now;
   if (left <= 0) return 0;
   if (put_off_since_ == 0) put_off_since_ = now;

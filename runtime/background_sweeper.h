@@ -61,8 +61,8 @@ class BackgroundSweeper final : private BatchThread::Work {
  private:
   // BatchThread::Work: one batch of whatever is to be done.
   int64_t DoBatch() override;
-  // How long the head start of the last cycle still lasts, in nanoseconds; not
-  // positive: it is over, or has been put off for long enough.
+  // How long the head start of the last cycle still lasts, in nanoseconds; 0:
+  // it is over, or has been put off for long enough.
   int64_t HeadStartLeft();
   // False when nothing was left.
   bool SweepSome();

@@ -8,11 +8,8 @@
 #include <cstdlib>
 
 namespace tricolor::runtime {
-namespace {
 
-int64_t Now() { return static_cast<int64_t>(SteadyNanoseconds()); }
-
-}  // namespace
+int64_t BatchThread::Now() { return static_cast<int64_t>(SteadyNanoseconds()); }
 
 void BatchThread::End() {
   {

@@ -42,6 +42,9 @@ class BatchThread {
   BatchThread(const BatchThread&) = delete;
   BatchThread& operator=(const BatchThread&) = delete;
 
+  // The time by which it rests: nanoseconds of the steady clock.
+  static int64_t Now();
+
   // There may be something to do: the next batch comes in `delay_ns`, or later
   // if the thread rests for longer; sooner if a wake before this one said so.
   // False when the system has no thread for it now; the next wake tries again.

@@ -31,12 +31,6 @@
 namespace tricolor::runtime {
 namespace {
 
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-constexpr bool kThreadSanitizer = true;
-#else
-constexpr bool kThreadSanitizer = false;
-#endif
-
 // A step of a computation: ThreadSanitizer delivers signals in calls that it
 // knows.
 inline void Compute() {

@@ -23,7 +23,6 @@
 #include <tuple>
 #include <vector>
 
-#include "absl/base/config.h"
 #include "gtest/gtest.h"
 #include "tricolor/base/test_random.h"
 #include "tricolor/runtime/heap.h"
@@ -35,12 +34,6 @@
 
 namespace tricolor::runtime {
 namespace {
-
-#ifdef ABSL_HAVE_THREAD_SANITIZER
-constexpr bool kThreadSanitizer = true;
-#else
-constexpr bool kThreadSanitizer = false;
-#endif
 
 constexpr int kThreads = 4;
 constexpr int kCollections = kThreadSanitizer ? 60 : 300;

@@ -11,9 +11,16 @@
 #include <cstddef>
 #include <memory>
 
+#include "absl/base/config.h"
 #include "tricolor/base/check.h"
 
 namespace tricolor::runtime {
+
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+inline constexpr bool kThreadSanitizer = true;
+#else
+inline constexpr bool kThreadSanitizer = false;
+#endif
 
 // For the signals of the calling thread, as long as it lives.
 class AlternateStack {
