@@ -69,6 +69,8 @@ class FixedAlloc {
   }
 
   uint64_t in_use() const { return in_use_; }
+  // Of all slabs, what is free included.
+  ByteCount bytes() const { return ByteCount(slots_ * kSlotSize); }
 
   // Fatal when INV-BASE-3 does not hold: the three kinds do not add up.
   void CheckInvariants() const {

@@ -63,6 +63,8 @@ TYPED_TEST(FixedAllocTypes, ObjectsAreAlignedApartAndZero) {
     EXPECT_GE(objects[i] - objects[i - 1], sizeof(TypeParam));
   }
   EXPECT_EQ(alloc.in_use(), 100u);
+  EXPECT_GE(alloc.bytes().value(), 100 * sizeof(TypeParam));
+  EXPECT_LE(alloc.bytes(), memory.bytes_from_os());
   alloc.CheckInvariants();
 }
 

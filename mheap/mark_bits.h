@@ -90,6 +90,7 @@ class MarkBitArenas {
   bool IsLive(const MarkWord* bits) const;
   // Arenas obtained from memory so far, free ones included.
   uint64_t arenas() const { return arenas_.LoadRelaxed(); }
+  ByteCount bytes() const { return kArenaSize * arenas(); }
   // Arenas that only swept spans get.
   uint64_t reserved() const;
   // Fatal when an arena is not on just one list, or a shard cuts from something

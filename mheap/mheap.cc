@@ -199,6 +199,26 @@ HeapStats MHeap::ReadStats() const {
   return stats;
 }
 
+MetadataSizes MHeap::ReadMetadataSizes() const {
+  MetadataSizes sizes;
+  {
+    MutexLock lock(lock_);
+    sizes.spans_in_use = span_structures_.in_use();
+    sizes.spans = span_structures_.bytes();
+  }
+  {
+    MutexLock lock(special_lock_);
+    sizes.specials_in_use = weak_specials_.in_use() + call_specials_.in_use();
+    sizes.weak_slots_in_use = weak_slots_.in_use();
+    sizes.specials = weak_specials_.bytes() + call_specials_.bytes() +
+                     weak_slots_.bytes();
+  }
+  sizes.mark_bits = mark_bit_arenas_.bytes();
+  sizes.span_sets = span_set_blocks_.bytes();
+  sizes.all = metadata_.bytes_from_os();
+  return sizes;
+}
+
 PageCount MHeap::pages_in_use() const {
   return PagesIn(ByteCount(static_cast<uint64_t>(ReadStats().heap_span_bytes)));
 }

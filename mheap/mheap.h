@@ -36,6 +36,7 @@
 #include "tricolor/mheap/heap_stats.h"
 #include "tricolor/mheap/huge_chunks.h"
 #include "tricolor/mheap/mark_bits.h"
+#include "tricolor/mheap/metadata_sizes.h"
 #include "tricolor/mheap/mheap_options.h"
 #include "tricolor/mheap/mspan.h"
 #include "tricolor/mheap/page_info.h"
@@ -238,6 +239,9 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // At any time: the answer belongs to one moment, and INV-MHEAP-BYTES holds in
   // it (else fatal). Not within a StatsSection.
   HeapStats ReadStats() const;
+  // At any time; its parts may be of different moments.
+  MetadataSizes ReadMetadataSizes() const
+      ABSL_LOCKS_EXCLUDED(lock_, special_lock_);
   PageCount pages_in_use() const;  // by heap spans; reads the statistics
   // Mapped for spans: in use, manual, free and cached.
   ByteCount mapped() const { return grown(); }
@@ -377,7 +381,7 @@ class ABSL_CACHELINE_ALIGNED MHeap {
   // Of what belongs to no processor: growth and scavenging.
   StatsWriter own_stats_ ABSL_GUARDED_BY(lock_);
 
-  Mutex special_lock_{LockRank::kSpecialAlloc};
+  mutable Mutex special_lock_{LockRank::kSpecialAlloc};
   FixedAlloc<WeakSpecial> weak_specials_ ABSL_GUARDED_BY(special_lock_);
   FixedAlloc<CallSpecial> call_specials_ ABSL_GUARDED_BY(special_lock_);
   FixedAlloc<WeakSlot> weak_slots_ ABSL_GUARDED_BY(special_lock_);

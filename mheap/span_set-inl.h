@@ -92,9 +92,10 @@ typename BasicSpanSet<Traits>::Link* BasicSpanSet<Traits>::MakeLink(
   if (Link* link = FindLink(k); link != nullptr) return link;
   const int s = SegmentOf(k);
   // Zero bytes are null links.
-  void* memory = pool_.memory().Allocate(
-      ByteCount(SegmentLength(s) * sizeof(Link)), alignof(Link));
+  const ByteCount size(SegmentLength(s) * sizeof(Link));
+  void* memory = pool_.memory_.Allocate(size, alignof(Link));
   if (memory == nullptr) return nullptr;
+  pool_.spine_bytes_.FetchAddRelaxed(size.value());
   // Release, pairs with the acquire in FindLink.
   segments_[s].StoreRelease(static_cast<Link*>(memory));
   return FindLink(k);

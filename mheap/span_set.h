@@ -70,6 +70,11 @@ class BasicSpanSetBlockPool {
   // Obtained from memory so far, free ones included.
   uint64_t blocks() const { return blocks_.LoadRelaxed(); }
 
+  // Of the blocks and of the spines of all sets.
+  ByteCount bytes() const {
+    return ByteCount(blocks() * sizeof(Block) + spine_bytes_.LoadRelaxed());
+  }
+
   // Returns the number of free blocks. Fatal when one is not clean. No other
   // user.
   uint64_t CheckInvariants();
@@ -93,6 +98,7 @@ class BasicSpanSetBlockPool {
   PersistentAlloc& memory_;
   LfStack free_;
   Atomic<uint64_t> blocks_;
+  Atomic<uint64_t> spine_bytes_;
 };
 
 template <typename Traits>

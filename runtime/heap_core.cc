@@ -233,6 +233,7 @@ bool HeapCore::PrepareForCall(const void* object, bool finalizer,
 MemStats HeapCore::ReadMemStats() {
   MemStats stats;
   mheap::HeapStats from;
+  mheap::MetadataSizes metadata;
   Stopped([&] {
     world_.stopped().Assert();
     collector_.ReadStats(&stats);
@@ -240,7 +241,7 @@ MemStats HeapCore::ReadMemStats() {
     from = mheap_->ReadStats();
     from.CheckObjects();
     stats.mutators = world_.mutator_count();
-    stats.metadata_sys = mheap_->metadata().bytes_from_os().value();
+    metadata = mheap_->ReadMetadataSizes();
   });
   CountObjects(from, &stats);
   stats.heap_sys = static_cast<uint64_t>(from.mapped_bytes);
@@ -249,6 +250,11 @@ MemStats HeapCore::ReadMemStats() {
   stats.heap_idle =
       static_cast<uint64_t>(from.free_bytes + from.released_bytes);
   stats.heap_released = static_cast<uint64_t>(from.released_bytes);
+  stats.metadata_sys = metadata.all.value();
+  stats.spans_sys = metadata.spans.value();
+  stats.mark_bits_sys = metadata.mark_bits.value();
+  stats.span_sets_sys = metadata.span_sets.value();
+  stats.specials_sys = metadata.specials.value();
   stats.sys = stats.heap_sys + stats.metadata_sys;
   stats.span_allocs = from.alloc_span_calls;
   stats.span_allocs_locked = from.alloc_span_locked;

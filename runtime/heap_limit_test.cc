@@ -266,6 +266,8 @@ MemStats FittingStats(Heap& heap) {
   EXPECT_EQ(s.alloc, s.heap_alloc);
   EXPECT_EQ(s.heap_sys, s.heap_in_use + s.work_buf_in_use + s.heap_idle);
   EXPECT_EQ(s.sys, s.heap_sys + s.metadata_sys);
+  EXPECT_LE(s.spans_sys + s.mark_bits_sys + s.span_sets_sys + s.specials_sys,
+            s.metadata_sys);
   EXPECT_LE(s.heap_released, s.heap_idle);
   EXPECT_LE(s.heap_alloc, s.heap_in_use);
   EXPECT_LE(s.heap_alloc, s.total_alloc);

@@ -42,6 +42,13 @@ struct MemStats {
   uint64_t heap_idle = 0;        // in no span
   uint64_t heap_released = 0;    // idle, and given back to the OS
   uint64_t metadata_sys = 0;     // the heap's own structures
+  // Of metadata_sys, by kind, free ones included; the rest are tables of roots,
+  // of cleanups and of the collector. It never goes back: what is free serves
+  // its kind again.
+  uint64_t spans_sys = 0;      // structures of spans
+  uint64_t mark_bits_sys = 0;  // mark and allocation bits
+  uint64_t span_sets_sys = 0;  // lists of spans
+  uint64_t specials_sys = 0;   // weak pointers, finalizers and cleanups
   // Given back to the OS since the heap was made: in the background, at once by
   // threads that allocate or collect, and by FreeOsMemory.
   uint64_t scavenged_background = 0;

@@ -247,7 +247,8 @@ void Soak::Report() {
   std::fprintf(
       out_,
       "%6.1f min: cycles %llu + %llu checked, allocated %.1f GiB, live %.0f, "
-      "metadata %.1f, mapped %.0f, resident %.0f MiB; stops of the unchecked: "
+      "metadata %.1f (spans %.1f, mark bits %.1f, span sets %.1f, specials "
+      "%.1f), mapped %.0f, resident %.0f MiB; stops of the unchecked: "
       "99 %% below %.2f ms, longest %.1f ms, since the last line %.1f ms, when "
       "a sleep of 1 s took %.1f s; threads %llu, jobs %llu, cache hits %llu, "
       "misses %llu, calls %llu, pending %llu, fiber switches %llu, "
@@ -256,6 +257,10 @@ void Soak::Report() {
       InMiB(plain.total_alloc + checked.total_alloc) / 1024,
       InMiB(plain.last_gc_heap_after + checked.last_gc_heap_after),
       InMiB(plain.metadata_sys + checked.metadata_sys),
+      InMiB(plain.spans_sys + checked.spans_sys),
+      InMiB(plain.mark_bits_sys + checked.mark_bits_sys),
+      InMiB(plain.span_sets_sys + checked.span_sets_sys),
+      InMiB(plain.specials_sys + checked.specials_sys),
       InMiB(plain.sys + checked.sys), InMiB(ResidentBytes()),
       InMs(plain.pauses.Quantile(0.99)), InMs(plain.pause_max_ns),
       InMs(since.Quantile(1)),
