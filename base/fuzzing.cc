@@ -3,24 +3,35 @@
 
 #include "tricolor/base/fuzzing.h"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <cstdio>
 #include <string>
 #include <string_view>
 
 #include "tricolor/base/check.h"
 
-// Present under the sanitizers, which report without our FatalHook.
-extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*)());
-
 namespace tricolor {
 namespace {
 
-const FuzzProgram* running = nullptr;
+std::atomic<const FuzzProgram*> running{nullptr};
 
-void Print() {
-  if (running == nullptr) return;
-  std::fprintf(stderr, "The operations so far, for a test:\n%s",
-               running->text().c_str());
+void Write(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+    if (written <= 0) return;
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+// Once, for one failure may bring another about: first a check, then what
+// ThreadSanitizer has to say of libFuzzer's handler of the signal.
+void PrintRunning() {
+  if (const FuzzProgram* program = running.exchange(nullptr)) {
+    Write("The operations so far, for a test:\n");
+    program->Print();
+  }
 }
 
 }  // namespace
@@ -28,12 +39,9 @@ void Print() {
 FuzzProgram::FuzzProgram(std::string_view declaration, std::string_view name)
     : name_(name) {
   if (!declaration.empty()) text_ = "  " + std::string(declaration) + "\n";
-  TRICOLOR_CHECK(running == nullptr, "two fuzz programs at a time");
-  running = this;
-  SetFatalHook([](const char*) { Print(); });
-  if (__sanitizer_set_death_callback != nullptr) {
-    __sanitizer_set_death_callback(Print);
-  }
+  TRICOLOR_CHECK(running.exchange(this) == nullptr,
+                 "two fuzz programs at a time");
+  SetFatalHook([](const char*) { PrintRunning(); });
 }
 
 FuzzProgram::~FuzzProgram() {
@@ -65,6 +73,11 @@ void FuzzProgram::NoteNumber(uint32_t number) {
   text_ += std::to_string(number);
 }
 
+void FuzzProgram::Print() const {
+  Write(text_);
+  if (open_) Write(kEnd);
+}
+
 void FuzzProgram::NoteEnd() {
   text_ = text();
   open_ = false;
@@ -80,3 +93,19 @@ void FuzzProgram::NoteCall(const char* operation,
 }
 
 }  // namespace tricolor
+
+// The sanitizers report without our FatalHook, and let this be redefined, which
+// they call last in a report. (Their death callback is libFuzzer's: it saves
+// the input.)
+extern "C" void __sanitizer_report_error_summary(const char* summary);
+extern "C" void __sanitizer_report_error_summary(const char* summary) {
+  tricolor::Write(summary);
+  tricolor::Write("\n");
+  tricolor::PrintRunning();
+}
+
+// libFuzzer's handlers of deadly signals allocate.
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() {
+  return "report_signal_unsafe=0";
+}

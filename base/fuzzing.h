@@ -85,6 +85,8 @@ class FuzzProgram {
   void NoteEnd();
 
   std::string text() const { return open_ ? text_ + kEnd : text_; }
+  // To the standard error stream; neither allocates nor locks.
+  void Print() const;
 
  private:
   static constexpr const char* kEnd = "});\n";

@@ -4,10 +4,16 @@
 #include "tricolor/base/fuzzing.h"
 
 #include <cstdint>
+#include <cstdio>
 #include <string_view>
 
+#include "absl/base/config.h"
 #include "gtest/gtest.h"
 #include "tricolor/base/check.h"
+
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace tricolor {
 namespace {
@@ -56,6 +62,20 @@ TEST(FuzzProgramDeathTest, AFatalReportIsFollowedByTheProgram) {
   EXPECT_DEATH(Fatal("the stack is empty"),
                "the stack is empty(.|\n)*  Tester t;\n  t.Pop\\(4\\);\n");
 }
+
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+// libFuzzer saves the input in the one death callback that there is.
+TEST(FuzzProgramDeathTest, ASanitizersReportIsFollowedByTheProgram) {
+  __sanitizer_set_death_callback([] { std::fputs("saved\n", stderr); });
+  FuzzProgram program("Tester t;");
+  program.Note("Pop", 4);
+  auto* freed = new volatile int(0);
+  delete freed;
+  EXPECT_DEATH(*freed = 1,
+               "SUMMARY: AddressSanitizer: heap-use-after-free(.|\n)*"
+               "  Tester t;\n  t.Pop\\(4\\);\n(.|\n)*saved\n");
+}
+#endif
 
 }  // namespace
 }  // namespace tricolor

@@ -131,11 +131,8 @@ class Actor {
         return;
       case ThreadOp::kAddCleanup:
         return AddCleanup(a);
-      case ThreadOp::kNative: {
-        const Mutator::NativeScope native(mutator_);
-        sched_yield();
-        return;
-      }
+      case ThreadOp::kNative:
+        return BeNative(step.c);
       case ThreadOp::kGarbage:
         for (int i = 0; i < step.c * 4; ++i) (void)NewItem();
         return;
@@ -152,6 +149,17 @@ class Actor {
         return shared_.heap.FreeOsMemory();
       default:
         return Verify(a, step.c);
+    }
+  }
+
+  // Briefly, or now and then for whole cycles, in which its stack and Roots are
+  // all that keeps what it holds.
+  void BeNative(uint8_t how_long) {
+    const Mutator::NativeScope native(mutator_);
+    if (how_long % 4 != 0) {
+      sched_yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(how_long / 4 % 8));
     }
   }
 

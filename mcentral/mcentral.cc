@@ -15,6 +15,7 @@
 
 namespace tricolor::mcentral {
 
+using mheap::kShards;
 using mheap::MSpan;
 using mheap::ProcessorCache;
 using mheap::SpanClass;

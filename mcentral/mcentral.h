@@ -67,7 +67,6 @@ struct CentralLists {
 
 class MCentral {
  public:
-  static constexpr uint32_t kShards = mheap::kShards;
   // Unswept spans that one CacheSpan call tries before it grows the heap.
   static constexpr int kSpanBudget = 100;
   // When the heap cannot grow either, all of them are tried.
@@ -124,13 +123,12 @@ class MCentral {
 
   MCentrals& centrals_;
   const mheap::SpanClass span_class_;
-  Atomic<CentralLists*> lists_[kShards];
+  Atomic<CentralLists*> lists_[mheap::kShards];
 };
 
 // The central lists of every span class of one heap.
 class MCentrals {
  public:
-  static constexpr uint32_t kShards = MCentral::kShards;
   // Pages in spans without live objects that a shard keeps: a thread's share of
   // the least heap, so that threads of short-lived objects stay in their own.
   static constexpr uint64_t kMostKept = 512;
@@ -193,7 +191,7 @@ class MCentrals {
 
   mheap::MHeap& heap_;
   MCentral* centrals_;  // kSpanClasses of them, in the heap's metadata
-  Shard* shards_;       // kShards, likewise
+  Shard* shards_;       // mheap::kShards, likewise
   // Relaxed: it is taken with the world stopped.
   Atomic<uint64_t> unlisted_;
   // Held while lists are made.

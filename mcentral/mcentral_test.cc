@@ -8,12 +8,14 @@
 
 #include "gtest/gtest.h"
 #include "tricolor/mcentral/test_heap.h"
+#include "tricolor/mheap/shards.h"
 #include "tricolor/mheap/size_classes.h"
 
 namespace tricolor::mcentral {
 
 namespace {
 
+using mheap::kShards;
 using mheap::MSpan;
 using mheap::SpanClass;
 using mheap::SpanKind;
@@ -359,11 +361,11 @@ TEST_F(MCentralShardsTest, TheBudgetIsForAllShardsTogether) {
 }
 
 TEST_F(MCentralShardsTest, MoreProcessorsThanShardsShareThem) {
-  std::vector<mheap::ProcessorCache> many(3 * MCentral::kShards);
-  std::vector<int> users(MCentral::kShards);
+  std::vector<mheap::ProcessorCache> many(3 * kShards);
+  std::vector<int> users(kShards);
   for (mheap::ProcessorCache& p : many) {
     t_.heap.AttachProcessor(p);
-    ASSERT_LT(p.shard(), MCentral::kShards);
+    ASSERT_LT(p.shard(), kShards);
     ++users[p.shard()];
   }
   for (const int n : users) EXPECT_GE(n, 2);

@@ -20,6 +20,7 @@
 #include "tricolor/mheap/mheap.h"
 #include "tricolor/mheap/mspan.h"
 #include "tricolor/mheap/processor_cache.h"
+#include "tricolor/mheap/shards.h"
 #include "tricolor/mheap/span_sweeper.h"
 
 namespace tricolor::mcentral {
@@ -137,7 +138,7 @@ class TestHeap {
   // The next unswept span that is listed, or null; unlinks it.
   mheap::MSpan* PopUnswept() {
     mheap::MSpan* span = nullptr;
-    for (uint32_t i = 0; i < MCentrals::kShards && span == nullptr; ++i) {
+    for (uint32_t i = 0; i < mheap::kShards && span == nullptr; ++i) {
       uint32_t place = 0;
       span = centrals.PopUnswept(i, &place);
     }

@@ -236,7 +236,7 @@ TEST(MHeapTest, MetadataIsCountedByKindAndKeptForItsKind) {
   EXPECT_EQ(before.specials_in_use, 0u);
   MSpan* span = t.heap.AllocSpan(t.processor, ClassFor(48));
   span->TakeFreeRun(span->slots());
-  t.heap.WeakSlotFor(*span, 0);
+  ASSERT_NE(t.heap.WeakSlotFor(*span, 0), nullptr);
   ASSERT_NE(t.heap.AddCleanup(*span, 1, nullptr), nullptr);
   SpanSet set(t.heap.span_set_blocks());
   ASSERT_TRUE(set.Push(span));

@@ -9,6 +9,13 @@
 
 namespace tricolor::runtime {
 
+int64_t SweepHeadStart::Left(int64_t now) {
+  const int64_t left = cycle_ended_.LoadRelaxed() + kNs - now;
+  if (left <= 0) return 0;
+  if (put_off_since_ == 0) put_off_since_ = now;
+  return now - put_off_since_ < kLongestPutOffNs ? left : 0;
+}
+
 BackgroundSweeper::BackgroundSweeper(mheap::MHeap& heap,
                                      sweep::Sweeper& sweeper,
                                      gc::Marker& marker, Listener& listener)
@@ -26,20 +33,14 @@ BackgroundSweeper::~BackgroundSweeper() {
 }
 
 void BackgroundSweeper::Wake() {
-  cycle_ended_.StoreRelaxed(BatchThread::Now());
-  thread_.Wake(kHeadStartNs);
-}
-
-int64_t BackgroundSweeper::HeadStartLeft() {
-  const int64_t now = BatchThread::Now();
-  const int64_t left = cycle_ended_.LoadRelaxed() + kHeadStartNs - now;
-  if (left <= 0) return 0;
-  if (put_off_since_ == 0) put_off_since_ = now;
-  return now - put_off_since_ < kLongestPutOffNs ? left : 0;
+  head_start_.CycleEnded(BatchThread::Now());
+  thread_.Wake(SweepHeadStart::kNs);
 }
 
 int64_t BackgroundSweeper::DoBatch() {
-  if (const int64_t left = HeadStartLeft(); left > 0) return left;
+  if (const int64_t left = head_start_.Left(BatchThread::Now()); left > 0) {
+    return left;
+  }
   const bool more = SweepSome();
   // Whoever allocates comes first.
   sched_yield();
@@ -52,7 +53,7 @@ bool BackgroundSweeper::SweepSome() {
     if (marker_.FreeWorkBufSpans(processor_)) return true;
     // An idle cache holds no pages.
     heap_.FlushPageCache(processor_);
-    put_off_since_ = 0;
+    head_start_.SweepDone();
     listener_.SweptInBackground();
     return false;
   }

@@ -22,16 +22,35 @@
 
 namespace tricolor::runtime {
 
-class BackgroundSweeper final : private BatchThread::Work {
+// What the threads that allocate have before the background sweeper. Times are
+// in nanoseconds of any clock that does not go back. CycleEnded may be called
+// beside the others, which are for one thread.
+class SweepHeadStart {
  public:
-  static constexpr int kBatch = 10;  // spans between two yields
   // For so long after a cycle, sweeping is left to the threads that allocate: a
   // span that its next user sweeps is warm in the right cache, and one without
   // live objects is reused as it is, not freed and made anew.
-  static constexpr int64_t kHeadStartNs = 5'000'000;
+  static constexpr int64_t kNs = 5'000'000;
   // While cycles come faster than that, the threads that allocate sweep all;
   // but memory is to go back now and then, too.
   static constexpr int64_t kLongestPutOffNs = 100'000'000;
+
+  // `now` is not 0.
+  void CycleEnded(int64_t now) { cycle_ended_.StoreRelaxed(now); }
+  // How long that of the last cycle still lasts; 0: it is over, or sweeping has
+  // been put off for long enough.
+  int64_t Left(int64_t now);
+  // All is swept: from now on, nothing has been put off.
+  void SweepDone() { put_off_since_ = 0; }
+
+ private:
+  Atomic<int64_t> cycle_ended_;  // the last one
+  int64_t put_off_since_ = 0;    // since when Left has not been 0; 0: it was
+};
+
+class BackgroundSweeper final : private BatchThread::Work {
+ public:
+  static constexpr int kBatch = 10;  // spans between two yields
 
   // Called on the thread when all is swept.
   class Listener {
@@ -61,9 +80,6 @@ class BackgroundSweeper final : private BatchThread::Work {
  private:
   // BatchThread::Work: one batch of whatever is to be done.
   int64_t DoBatch() override;
-  // How long the head start of the last cycle still lasts, in nanoseconds; 0:
-  // it is over, or has been put off for long enough.
-  int64_t HeadStartLeft();
   // False when nothing was left.
   bool SweepSome();
 
@@ -72,9 +88,7 @@ class BackgroundSweeper final : private BatchThread::Work {
   gc::Marker& marker_;
   Listener& listener_;
   mheap::ProcessorCache processor_;  // the thread's, or who paused it
-  Atomic<int64_t> cycle_ended_;      // the last one, by the steady clock
-  // Since when, by the same clock, cycles have put the thread off; 0: not.
-  int64_t put_off_since_ = 0;
+  SweepHeadStart head_start_;        // by BatchThread::Now
   BatchThread thread_;
 };
 

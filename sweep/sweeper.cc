@@ -16,6 +16,7 @@
 
 namespace tricolor::sweep {
 
+using mheap::kShards;
 using mheap::MSpan;
 using mheap::ProcessorCache;
 using mheap::SpanState;

@@ -27,6 +27,7 @@
 #include "tricolor/base/units.h"
 #include "tricolor/mcentral/mcentral.h"
 #include "tricolor/mheap/mheap.h"
+#include "tricolor/mheap/shards.h"
 #include "tricolor/mheap/span_sweeper.h"
 #include "tricolor/mheap/special.h"
 
@@ -99,7 +100,6 @@ class Sweeper final : public mheap::SpanSweeper {
   // keep it, for who sweeps it allocates, or its pages are free.
   enum class Empty : uint8_t { kMayStay, kIsFreed };
 
-  static constexpr uint32_t kShards = mcentral::MCentrals::kShards;
   // Of an active-sweeper word: this bit says that everything has been handed
   // out; the rest counts the sweepers at work.
   static constexpr uint32_t kDrained = uint32_t{1} << 31;
@@ -169,7 +169,7 @@ class Sweeper final : public mheap::SpanSweeper {
   mheap::SpecialReceiver& receiver_;
   bool clobber_dead_ = false;
 
-  Shard shards_[kShards];
+  Shard shards_[mheap::kShards];
 
   // Proportional sweeping. Written with the world stopped, but for the
   // distance, which is set to 0 (off) when nothing is left.
