@@ -13,10 +13,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <string>
 
 #include "tricolor/base/check.h"
+#include "tricolor/base/fuzzing.h"
 #include "tricolor/base/saturating.h"
 #include "tricolor/gc/cpu_limiter.h"
 #include "tricolor/gc/gc_pacer.h"
@@ -46,13 +46,6 @@ class Input {
   const uint8_t* const end_;
 };
 
-// The operations of the harness that exists.
-std::string* recorded = nullptr;
-
-void PrintRecorded(const char*) {
-  if (recorded != nullptr) std::fprintf(stderr, "%s", recorded->c_str());
-}
-
 std::string Text(uint64_t n) { return std::to_string(n) + "u"; }
 std::string Text(int64_t n) {
   return "static_cast<int64_t>(" + Text(static_cast<uint64_t>(n)) + ")";
@@ -71,16 +64,6 @@ std::string List(Args... args) {
   ((text += (text.empty() ? "" : ", ") + Text(args)), ...);
   return text;
 }
-// A call with these arguments, or with one structure of them.
-template <typename... Args>
-void Log(const char* call, Args... args) {
-  *recorded += std::string(call) + "(" + List(args...) + ");\n";
-}
-template <typename... Args>
-void LogStruct(const char* call, Args... args) {
-  *recorded += std::string(call) + "({" + List(args...) + "});\n";
-}
-
 #define CHECK_MODEL(condition) TRICOLOR_CHECK(condition, "%s", #condition)
 
 class Harness {
@@ -92,16 +75,9 @@ class Harness {
                   .min_heap = in.Number()},
         pacer_(settings_),
         limiter_(0, 4) {
-    recorded = new std::string("AssistAccount account;\n");
-    SetFatalHook(PrintRecorded);
     Log("CpuLimiter limiter", 0, 4);
     LogStruct("GcPacer pacer", settings_.gc_percent, settings_.memory_limit,
               settings_.min_heap);
-  }
-  ~Harness() {
-    SetFatalHook(nullptr);
-    delete recorded;
-    recorded = nullptr;
   }
   Harness(const Harness&) = delete;
   Harness& operator=(const Harness&) = delete;
@@ -168,10 +144,13 @@ class Harness {
   }
 
   void Assist(uint64_t bytes, bool work) {
-    *recorded += "account.Charge(" + Text(bytes) + ", pacer.cycle());\n";
-    *recorded += work ? "pacer.FinishAssist(account, "
-                        "pacer.BeginAssist(account));\n"
-                      : "pacer.BeginAssist(account);\n";
+    program_.Note("account.Charge", FuzzCode{Text(bytes) + ", pacer.cycle()"});
+    if (work) {
+      program_.Note("pacer.FinishAssist",
+                    FuzzCode{"account, pacer.BeginAssist(account)"});
+    } else {
+      program_.Note("pacer.BeginAssist", FuzzCode{"account"});
+    }
     account_.Charge(bytes, pacer_.cycle());
     const double price = pacer_.work_per_byte();
     const uint64_t debt = account_.debt();
@@ -302,6 +281,17 @@ class Harness {
     CHECK_MODEL(limiter_.capacity() >= CpuLimiter::kCapacityPerProcessor);
   }
 
+  // A call with these arguments, or with one structure of them.
+  template <typename... Args>
+  void Log(const char* call, Args... args) {
+    program_.Note(call, FuzzCode{List(args...)});
+  }
+  template <typename... Args>
+  void LogStruct(const char* call, Args... args) {
+    program_.Note(call, FuzzCode{"{" + List(args...) + "}"});
+  }
+
+  FuzzProgram program_{"AssistAccount account;", ""};
   Input& in_;
   const PacerSettings settings_;
   GcPacer pacer_;

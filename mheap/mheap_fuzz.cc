@@ -3,16 +3,17 @@
 //
 // Operations on a page heap against the model of mheap_tester.h. The first byte
 // of the input chooses the kind of heap and of OS, each following eight are an
-// operation.
+// operation. A failure prints the operations as C++ for a test.
 
 #include <cinttypes>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <vector>
+#include <string>
 
-#include "tricolor/base/check.h"
+#include "tricolor/base/fuzzing.h"
+#include "tricolor/base/units.h"
 #include "tricolor/mheap/mheap_tester.h"
 
 namespace tricolor::mheap {
@@ -29,35 +30,28 @@ MHeapTesterOptions OptionsFor(uint8_t choice) {
   return options;
 }
 
-// The steps so far, which a fatal report is followed by.
-struct History {
-  unsigned choice = 0;
-  std::vector<uint64_t> words;
-};
-History history;
-
-void Print(const char*) {
-  std::fprintf(stderr, "  MHeapTester tester(OptionsFor(%u));\n",
-               history.choice);
-  for (const uint64_t word : history.words) {
-    std::fprintf(stderr, "  tester.Step(%#" PRIx64 ");\n", word);
-  }
+std::string Hex(uint64_t word) {
+  char text[20];
+  std::snprintf(text, sizeof text, "%#" PRIx64, word);
+  return text;
 }
 
 void Run(const uint8_t* data, size_t size) {
-  history = {data[0], {}};
-  SetFatalHook(&Print);
-  MHeapTester tester(OptionsFor(data[0]));
-  const bool failing = (data[0] & 32) != 0;
-  if (failing) {
-    tester.set_failing(true);
-    tester.os().FailRandomly(data[0], 0.05);
+  const uint8_t choice = data[0];
+  FuzzProgram program("MHeapTester t(OptionsFor(" + std::to_string(choice) +
+                      "));");
+  MHeapTester t(OptionsFor(choice));
+  if ((choice & 32) != 0) {
+    program.Note("set_failing", true);
+    t.set_failing(true);
+    program.Note("os().FailRandomly", choice, FuzzCode{"0.05"});
+    t.os().FailRandomly(choice, 0.05);
   }
   for (size_t i = 1; i + 8 <= size; i += 8) {
     uint64_t word = 0;
     std::memcpy(&word, data + i, sizeof word);
-    history.words.push_back(word);
-    tester.Step(word);
+    program.Note("Step", FuzzCode{Hex(word)});
+    t.Step(word);
   }
 }
 

@@ -13,63 +13,53 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tricolor/base/fuzzing.h"
 #include "tricolor/mheap/span_set_tester.h"
 
 namespace tricolor::mheap {
 namespace {
 
-class Input {
- public:
-  Input(const uint8_t* data, size_t size) : data_(data), end_(data + size) {}
-  bool empty() const { return data_ == end_; }
-  uint32_t Byte() { return empty() ? 0 : *data_++; }
-
- private:
-  const uint8_t* data_;
-  const uint8_t* const end_;
-};
-
-void StepNearEnd(SpanSetTester& t, uint32_t kind, Input& in) {
+void StepNearEnd(SpanSetTester& t, uint32_t kind, ByteSource& in) {
   switch (kind % 4) {
     case 0:
-      return t.StartNearEnd(in.Byte());
+      return t.StartNearEnd(in.Below(256));
     case 1:
-      return t.PopNearEnd(1 + in.Byte() % 64);
+      return t.PopNearEnd(1 + in.Below(256) % 64);
     default:
-      return t.PushNearEnd(1 + in.Byte() % 64);
+      return t.PushNearEnd(1 + in.Below(256) % 64);
   }
 }
 
-void Step(SpanSetTester& t, Input& in) {
-  const uint32_t byte = in.Byte();
+void Step(SpanSetTester& t, ByteSource& in) {
+  const uint32_t byte = in.Below(256);
   const uint32_t set = byte / 16 % 4;
   if (set == SpanSetTester::kSets) return StepNearEnd(t, byte % 16, in);
   switch (byte % 16) {
     case 0:
     case 1:
     case 2:
-      return t.Push(set, 1 + in.Byte() % 16);
+      return t.Push(set, 1 + in.Below(256) % 16);
     case 3:
     case 4:
     case 5:
-      return t.Pop(set, 1 + in.Byte() % 16);
+      return t.Pop(set, 1 + in.Below(256) % 16);
     case 6:
       return t.Push(set, 1);
     case 7:
       return t.Pop(set, 1);
     case 8:
-      return t.Push(set, in.Byte());
+      return t.Push(set, in.Below(256));
     case 9:
-      return t.Pop(set, in.Byte());
+      return t.Pop(set, in.Below(256));
     case 10:
     case 11: {
-      const uint32_t to = in.Byte();
+      const uint32_t to = in.Below(256);
       return t.Move(set, to % SpanSetTester::kSets, 1 + to / 4 % 16);
     }
     case 12:
       return t.Reset(set);
     case 13:
-      return t.RefuseMemory(1 + in.Byte() % 8);
+      return t.RefuseMemory(1 + in.Below(256) % 8);
     case 14:
       return t.RefuseAllMemory();
     default:
@@ -82,7 +72,7 @@ void Step(SpanSetTester& t, Input& in) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   tricolor::mheap::SpanSetTester t;
-  tricolor::mheap::Input in(data, size);
+  tricolor::ByteSource in(data, size);
   while (!in.empty()) {
     tricolor::mheap::Step(t, in);
     t.Check();

@@ -4,55 +4,17 @@
 #include "tricolor/mheap/span_set_tester.h"
 
 #include <cstdint>
-#include <cstdio>
-#include <initializer_list>
-#include <string>
 
 #include "tricolor/base/check.h"
 
 namespace tricolor::mheap {
-namespace {
-
-// The operations of the tester that exists.
-std::string* recorded = nullptr;
-
-void PrintRecorded(const char*) {
-  if (recorded == nullptr) return;
-  std::fprintf(stderr, "SpanSetTester t;\n%st.Check();\n", recorded->c_str());
-}
-
-std::string Call(const char* name, std::initializer_list<uint32_t> arguments) {
-  std::string text = std::string("t.") + name + "(";
-  const char* separator = "";
-  for (const uint32_t argument : arguments) {
-    text += separator + std::to_string(argument);
-    separator = ", ";
-  }
-  return text + ");\n";
-}
-
-}  // namespace
-
 SpanSetTester::SpanSetTester()
     : os_({.protect = false}),
       memory_(os_),
       pool_(memory_),
       sets_{Set(pool_), Set(pool_), Set(pool_)},
       end_pool_(memory_),
-      end_(end_pool_) {
-  recorded = new std::string;
-  SetFatalHook(PrintRecorded);
-}
-
-SpanSetTester::~SpanSetTester() {
-  SetFatalHook(nullptr);
-  delete recorded;
-  recorded = nullptr;
-}
-
-void SpanSetTester::Record(const std::string& operation) {
-  *recorded += operation;
-}
+      end_(end_pool_) {}
 
 template <typename SetTraits>
 void SpanSetTester::PushOne(Modeled<SetTraits>& s, MSpan* span) {
@@ -81,18 +43,18 @@ MSpan* SpanSetTester::PopOne(Modeled<SetTraits>& s) {
 }
 
 void SpanSetTester::Push(uint32_t set, uint32_t count) {
-  Record(Call("Push", {set, count}));
+  program_.Note("Push", set, count);
   for (uint32_t i = 0; i < count; ++i)
     PushOne(sets_[set], FakeSpan(next_id_++));
 }
 
 void SpanSetTester::Pop(uint32_t set, uint32_t count) {
-  Record(Call("Pop", {set, count}));
+  program_.Note("Pop", set, count);
   for (uint32_t i = 0; i < count; ++i) PopOne(sets_[set]);
 }
 
 void SpanSetTester::Move(uint32_t from, uint32_t to, uint32_t count) {
-  Record(Call("Move", {from, to, count}));
+  program_.Note("Move", from, to, count);
   for (uint32_t i = 0; i < count; ++i) {
     MSpan* span = PopOne(sets_[from]);
     if (span != nullptr) PushOne(sets_[to], span);
@@ -100,14 +62,14 @@ void SpanSetTester::Move(uint32_t from, uint32_t to, uint32_t count) {
 }
 
 void SpanSetTester::Reset(uint32_t set) {
-  Record(Call("Reset", {set}));
+  program_.Note("Reset", set);
   if (!sets_[set].model.empty()) return;
   sets_[set].set.Reset();
   sets_[set].pushed = 0;
 }
 
 void SpanSetTester::StartNearEnd(uint32_t left) {
-  Record(Call("StartNearEnd", {left}));
+  program_.Note("StartNearEnd", left);
   if (!end_.model.empty()) return;
   end_.set.Reset();
   end_.pushed = uint64_t{UINT32_MAX} + 1 - EndTraits::kBlockEntries;
@@ -120,14 +82,14 @@ void SpanSetTester::StartNearEnd(uint32_t left) {
 }
 
 void SpanSetTester::PushNearEnd(uint32_t count) {
-  Record(Call("PushNearEnd", {count}));
+  program_.Note("PushNearEnd", count);
   for (uint32_t i = 0; i < count && end_.pushed < UINT32_MAX; ++i) {
     PushOne(end_, FakeSpan(next_id_++));
   }
 }
 
 void SpanSetTester::PopNearEnd(uint32_t count) {
-  Record(Call("PopNearEnd", {count}));
+  program_.Note("PopNearEnd", count);
   for (uint32_t i = 0; i < count; ++i) PopOne(end_);
 }
 
@@ -140,19 +102,19 @@ void SpanSetTester::UseUpMemory() {
 }
 
 void SpanSetTester::RefuseMemory(uint32_t k) {
-  Record(Call("RefuseMemory", {k}));
+  program_.Note("RefuseMemory", k);
   UseUpMemory();
   os_.StopFailing();
   os_.FailAfter(k);
 }
 
 void SpanSetTester::RefuseAllMemory() {
-  Record(Call("RefuseAllMemory", {}));
+  program_.Note("RefuseAllMemory");
   UseUpMemory();
 }
 
 void SpanSetTester::Recover() {
-  Record(Call("Recover", {}));
+  program_.Note("Recover");
   os_.StopFailing();
 }
 

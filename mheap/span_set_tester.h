@@ -3,8 +3,8 @@
 //
 // Operations on a few SpanSets that share a pool, beside their models. Stops
 // the program at the first difference, and prints the operations so far as
-// C++ that can be pasted into a test. Blocks have four entries. One more set,
-// with large blocks, can be put near the end of its index.
+// fuzzing.h has it. Blocks have four entries. One more set, with large blocks,
+// can be put near the end of its index.
 //
 // Thread-compatible; one at a time in a process.
 
@@ -13,8 +13,8 @@
 
 #include <cstdint>
 #include <deque>
-#include <string>
 
+#include "tricolor/base/fuzzing.h"
 #include "tricolor/base/persistent_alloc.h"
 #include "tricolor/base/sys/fake_os_memory.h"
 #include "tricolor/mheap/span_set_testing.h"
@@ -26,7 +26,7 @@ class SpanSetTester {
   static constexpr uint32_t kSets = 3;
 
   SpanSetTester();
-  ~SpanSetTester();
+  ~SpanSetTester() { Check(); }
   SpanSetTester(const SpanSetTester&) = delete;
   SpanSetTester& operator=(const SpanSetTester&) = delete;
 
@@ -69,7 +69,6 @@ class SpanSetTester {
   };
   using Set = Modeled<Traits>;
 
-  void Record(const std::string& operation);
   template <typename SetTraits>
   void PushOne(Modeled<SetTraits>& s, MSpan* span);
   template <typename SetTraits>
@@ -82,6 +81,7 @@ class SpanSetTester {
                         uint64_t linked);
   void UseUpMemory();
 
+  FuzzProgram program_{"SpanSetTester t;"};
   FakeOsMemory os_;
   PersistentAlloc memory_;
   BasicSpanSetBlockPool<Traits> pool_;

@@ -223,7 +223,7 @@ TEST_F(PageAllocDeathTest, TestHooksOutsideOfAddedMemory) {
 TEST(PageAllocTesterDeathTest, PrintsTheOperationsAsATest) {
   const auto fail = [] {
     PageAllocTester t(64);
-    t.Record(true);
+    t.Record();
     t.Grow(3, 2);
     t.AllocAligned(5, 8);
     t.RefillCache(1);

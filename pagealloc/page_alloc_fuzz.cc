@@ -146,7 +146,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   PageAllocTester t(tricolor::pagealloc::kWindowChunks,
                     ByteCount(uint64_t{4096} << sizes % 5),
                     ByteCount(sizes / 5 % 2 == 0 ? 2 << 20 : 0));
-  t.Record(true);
+  t.Record();
   while (!in.empty()) {
     Step(t, in);
     t.Check();

@@ -5,34 +5,13 @@
 
 #include <algorithm>
 #include <cinttypes>
-#include <cstdio>
-#include <type_traits>
+#include <string>
 #include <vector>
 
 #include "tricolor/base/check.h"
 
-// Present under the sanitizers, which report without our FatalHook.
-extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*)());
-
 namespace tricolor::pagealloc {
 namespace {
-
-const PageAllocTester* recorded = nullptr;
-
-void PrintHistory() {
-  if (recorded == nullptr) return;
-  std::fprintf(stderr, "The operations so far, for a test:\n%s",
-               recorded->History().c_str());
-}
-
-template <typename T>
-std::string Spell(T value) {
-  if constexpr (std::is_same_v<T, bool>) {
-    return value ? "true" : "false";
-  } else {
-    return std::to_string(value);
-  }
-}
 
 uint64_t HeapPages(ByteCount os_unit) { return PagesIn(os_unit).value(); }
 
@@ -45,34 +24,26 @@ PageAllocTester::PageAllocTester(uint64_t window_chunks, ByteCount os_page,
       model_(PageContaining(os_.window().base).value(),
              std::max<uint64_t>(HeapPages(os_page), 1), HeapPages(huge_page)) {
   TRICOLOR_CHECK(pages_.Init(), "PageAllocTester: no memory for tables");
-  history_ = "  PageAllocTester t(" + std::to_string(window_chunks) +
-             ", ByteCount(" + std::to_string(os_page.value()) +
-             "), ByteCount(" + std::to_string(huge_page.value()) + "));\n";
 }
 
 PageAllocTester::~PageAllocTester() {
   ReturnCandidate(false);
   for (int i = 0; i < kCaches; ++i) FlushCache(i);
   CheckThoroughly();
-  Record(false);
 }
 
-void PageAllocTester::Record(bool record) {
-  if (recording_ == record) return;
-  recording_ = record;
-  recorded = record ? this : nullptr;
-  SetFatalHook(record ? +[](const char*) { PrintHistory(); } : nullptr);
-  if (__sanitizer_set_death_callback != nullptr) {
-    __sanitizer_set_death_callback(record ? PrintHistory : +[] {});
-  }
+void PageAllocTester::Record() {
+  const auto bytes = [](ByteCount n) {
+    return ", ByteCount(" + std::to_string(n.value()) + ")";
+  };
+  program_.emplace("PageAllocTester t(" +
+                   std::to_string(os_.window().size() / kChunkBytes) +
+                   bytes(os_.page_size()) + bytes(os_.huge_page_size()) + ");");
 }
 
 template <typename... Args>
 void PageAllocTester::Note(const char* name, Args... args) {
-  if (!recording_) return;
-  std::string list;
-  ((list += (list.empty() ? "" : ", ") + Spell(args)), ...);
-  history_ += std::string("  t.") + name + "(" + list + ");\n";
+  if (program_.has_value()) program_->Note(name, args...);
 }
 
 uint64_t PageAllocTester::Growable(uint64_t chunk, uint64_t count) const {

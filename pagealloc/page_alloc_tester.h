@@ -6,8 +6,8 @@
 // differ. Every operation is total: what would be misuse is skipped, so that
 // any list of operations is a test.
 //
-// With Record(true) a fatal report is followed by the operations so far, as
-// C++ that can be pasted into a test. One recording tester exists at a time.
+// After Record, a report is followed by the operations so far (fuzzing.h). One
+// recording tester exists at a time.
 // Pages and chunks count from the window's base. Thread-compatible.
 
 #ifndef TRICOLOR_PAGEALLOC_PAGE_ALLOC_TESTER_H_
@@ -15,8 +15,9 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
+#include <optional>
 
+#include "tricolor/base/fuzzing.h"
 #include "tricolor/pagealloc/page_alloc.h"
 #include "tricolor/pagealloc/page_alloc_model.h"
 #include "tricolor/pagealloc/page_cache.h"
@@ -69,12 +70,12 @@ class PageAllocTester {
   void Check();
   void CheckThoroughly();
 
-  void Record(bool record);
+  // Before the first operation.
+  void Record();
 
   PageAlloc& pages() { return pages_; }
   PageAllocModel& model() { return model_; }
   WindowOs& os() { return os_; }
-  std::string History() const { return history_; }
 
  private:
   template <typename... Args>
@@ -89,6 +90,7 @@ class PageAllocTester {
     return os_.window().base + BytesOf(PageCount(page));
   }
 
+  std::optional<FuzzProgram> program_;  // first, so that it ends last
   WindowOs os_;
   PageAlloc pages_;
   PageAllocModel model_;
@@ -96,8 +98,6 @@ class PageAllocTester {
   std::array<PageAllocModel::Cache, kCaches> model_caches_;
   AddrRange candidate_;
   PageAllocModel::Pages model_candidate_{PageAllocModel::kNone, 0};
-  bool recording_ = false;
-  std::string history_;
 };
 
 }  // namespace tricolor::pagealloc

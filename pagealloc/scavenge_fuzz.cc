@@ -91,7 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   tricolor::pagealloc::PageAllocTester t(
       kChunks, ByteCount(uint64_t{4096} << sizes % 5),
       ByteCount(sizes / 5 % 2 == 0 ? 2 << 20 : 0));
-  t.Record(true);
+  t.Record();
   t.Grow(0, kChunks / 2);
   while (!in.empty()) {
     tricolor::pagealloc::Step(t, in);
