@@ -32,6 +32,7 @@ void HeapStats::Add(const HeapStats& changes) {
   alloc_span_locked += changes.alloc_span_locked;
   free_span_calls += changes.free_span_calls;
   free_span_locked += changes.free_span_locked;
+  spans_swept += changes.spans_swept;
   for (int c = 0; c < kSizeClasses; ++c) {
     small_allocated[c] += changes.small_allocated[c];
     small_freed[c] += changes.small_freed[c];

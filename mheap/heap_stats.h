@@ -30,6 +30,7 @@ struct HeapStats {
   uint64_t alloc_span_locked = 0;  // those that took the heap lock
   uint64_t free_span_calls = 0;
   uint64_t free_span_locked = 0;
+  uint64_t spans_swept = 0;
 
   // Objects by size class; class 0 counts large objects, and large_* bytes.
   uint64_t small_allocated[kSizeClasses] = {};

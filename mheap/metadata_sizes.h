@@ -24,7 +24,8 @@ struct MetadataSizes {
   ByteCount span_sets;  // blocks and spines
   ByteCount specials;   // specials and weak slots
 
-  // How many of them are in use.
+  // How many of them are in use: of span structures also those that processors
+  // have in their caches.
   uint64_t spans_in_use = 0;
   uint64_t specials_in_use = 0;
   uint64_t weak_slots_in_use = 0;

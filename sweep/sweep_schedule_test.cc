@@ -77,7 +77,7 @@ class SweepScenario final : public schedule::Scenario,
     sweeper_.CheckInvariants();
     t_.centrals.CheckInvariants();
     t_.heap.CheckInvariants();
-    const uint64_t swept = sweeper_.stats().spans_swept;
+    const uint64_t swept = t_.heap.ReadStats().spans_swept;
     if (swept == to_sweep_) return "";
     return std::to_string(swept) + " spans were swept, expected " +
            std::to_string(to_sweep_);

@@ -196,7 +196,6 @@ PageCount Sweeper::SweepAcquired(ProcessorCache& processor, MSpan& span,
   if (live == 0 && !(may_stay && centrals_.KeepsEmpty(span))) {
     // The statistics are complete before the pages can be used again.
     const PageCount pages = span.pages();
-    ShardOf(processor).pages_freed.FetchAddRelaxed(pages.value());
     span.set_sweep_gen(sg);
     heap_.FreeSpan(processor, &span);
     return pages;
@@ -260,18 +259,11 @@ void Sweeper::ClobberDead(const MSpan& span) {
 
 void Sweeper::CountSwept(ProcessorCache& processor, const MSpan& span,
                          uint32_t freed) {
-  const uint64_t bytes = freed * span.slot_size();
-  if (freed != 0) {
-    mheap::StatsSection stats(processor.stats());
-    stats->small_freed[span.span_class().size_class()] += freed;
-    if (span.is_large()) stats->large_freed_bytes += bytes;
-  }
-  Shard& shard = ShardOf(processor);
-  shard.spans_swept.FetchAddRelaxed(1);
-  shard.pages_swept.FetchAddRelaxed(span.pages().value());
-  if (freed == 0) return;
-  shard.objects_freed.FetchAddRelaxed(freed);
-  shard.bytes_freed.FetchAddRelaxed(bytes);
+  ShardOf(processor).pages_swept.FetchAddRelaxed(span.pages().value());
+  mheap::StatsSection stats(processor.stats());
+  ++stats->spans_swept;
+  stats->small_freed[span.span_class().size_class()] += freed;
+  if (span.is_large()) stats->large_freed_bytes += freed * span.slot_size();
 }
 
 // Usually there is nothing to wait for. A generation of sg-1 is someone who
@@ -420,20 +412,7 @@ void Sweeper::PayForSpan(ProcessorCache& processor, ByteCount bytes) {
   }
 }
 
-// ---- Statistics and checks.
-
-uint64_t Sweeper::Sum(Atomic<uint64_t> Shard::*counter) const {
-  uint64_t sum = 0;
-  for (const Shard& shard : shards_) sum += (shard.*counter).LoadRelaxed();
-  return sum;
-}
-
-Sweeper::Stats Sweeper::stats() const {
-  return {.spans_swept = Sum(&Shard::spans_swept),
-          .pages_freed = Sum(&Shard::pages_freed),
-          .objects_freed = Sum(&Shard::objects_freed),
-          .bytes_freed = Sum(&Shard::bytes_freed)};
-}
+// ---- Checks.
 
 void Sweeper::CheckInvariants() {
   for (const Shard& shard : shards_) {

@@ -81,14 +81,6 @@ class Sweeper final : public mheap::SpanSweeper {
   // World stopped, after StartPhase.
   void SetPace(ByteCount heap_distance, PageCount in_use);
 
-  struct Stats {
-    uint64_t spans_swept = 0;  // all phases
-    uint64_t pages_freed = 0;  // given back to the page heap, all phases
-    uint64_t objects_freed = 0;
-    uint64_t bytes_freed = 0;
-  };
-  Stats stats() const;
-
   // Quiescent: fatal when a heap span's generation is not one of the five, or
   // when the phase is done and a span that no cache holds has not been swept.
   void CheckInvariants();
@@ -113,18 +105,12 @@ class Sweeper final : public mheap::SpanSweeper {
     Atomic<uint32_t> place;
     Atomic<uint64_t> charged;     // bytes since SetPace, or more than enough
     Atomic<uint64_t> pace_basis;  // pages_swept at SetPace
-    // Relaxed counters; all phases.
-    Atomic<uint64_t> pages_swept;
-    Atomic<uint64_t> spans_swept;
-    Atomic<uint64_t> pages_freed;
-    Atomic<uint64_t> objects_freed;
-    Atomic<uint64_t> bytes_freed;
+    Atomic<uint64_t> pages_swept;  // in all phases
   };
 
   Shard& ShardOf(const mheap::ProcessorCache& processor) {
     return shards_[processor.shard()];
   }
-  uint64_t Sum(Atomic<uint64_t> Shard::*counter) const;
   void MarkDrained();
   // An entry of the unswept sets, first those of the processor's shard; null
   // when all have been taken.

@@ -192,7 +192,7 @@ class FarApartTest : public SweeperFailureTest {
     t_.Mark(large_, 0);
     sweeper_.StartPhase();
   }
-  uint64_t swept() const { return sweeper_.stats().spans_swept; }
+  uint64_t swept() const { return t_.heap.ReadStats().spans_swept; }
 
   MSpan* large_;
   MSpan* last_;
@@ -233,7 +233,7 @@ TEST_F(SweeperFailureTest, ManySweepersSweepEachUnlistedSpanOnce) {
     t_.os.StopFailing();
     ASSERT_TRUE(StartCycle());
     for (size_t i = 0; i < spans.size(); i += 3) t_.Mark(spans[i], 0);
-    const uint64_t before = sweeper_.stats().spans_swept;
+    const uint64_t before = t_.heap.ReadStats().spans_swept;
     sweeper_.StartPhase();
     std::vector<std::thread> threads;
     for (int t = 0; t < 3; ++t) {
@@ -247,7 +247,7 @@ TEST_F(SweeperFailureTest, ManySweepersSweepEachUnlistedSpanOnce) {
     }
     for (std::thread& thread : threads) thread.join();
     Check();
-    EXPECT_EQ(sweeper_.stats().spans_swept - before, kSpans);
+    EXPECT_EQ(t_.heap.ReadStats().spans_swept - before, kSpans);
     EXPECT_EQ(t_.heap.pages_in_use().value(), kSpans / 3);
     ASSERT_TRUE(StartCycle());
     sweeper_.StartPhase();

@@ -57,10 +57,10 @@ TEST_F(SweeperTest, ReclaimSweepsAgainWhateverWasFreedBefore) {
   for (int i = 0; i < claim + 10; ++i) Listed(1, 0);
   sweeper_.StartPhase();
   EXPECT_GE(sweeper_.Reclaim(t_.processor, PageCount(1)), PageCount(1));
-  const uint64_t swept = sweeper_.stats().spans_swept;
+  const uint64_t swept = t_.heap.ReadStats().spans_swept;
   // What the first call freed beyond its page has been used by who asks now.
   EXPECT_GE(sweeper_.Reclaim(t_.processor, PageCount(1)), PageCount(1));
-  EXPECT_GT(sweeper_.stats().spans_swept, swept);
+  EXPECT_GT(t_.heap.ReadStats().spans_swept, swept);
   SweepAll();
 }
 
@@ -85,10 +85,10 @@ TEST_F(SweeperTest, SweepsInProportionToWhatIsAllocated) {
   for (int i = 0; i < 100; ++i) Listed(1, 1);
   sweeper_.StartPhase();
   sweeper_.SetPace(ByteCount(1000000), t_.heap.pages_in_use());
-  EXPECT_EQ(sweeper_.stats().spans_swept, 0u);
+  EXPECT_EQ(t_.heap.ReadStats().spans_swept, 0u);
   for (uint64_t paid = 100000; paid <= 1000000; paid += 100000) {
     sweeper_.PayForSpan(t_.processor, ByteCount(100000));
-    EXPECT_EQ(sweeper_.stats().spans_swept, paid / 10000);
+    EXPECT_EQ(t_.heap.ReadStats().spans_swept, paid / 10000);
   }
   SweepAll();
 }
@@ -99,9 +99,9 @@ TEST_F(SweeperTest, PaysNothingWhenEnoughHasBeenSweptOtherwise) {
   sweeper_.SetPace(ByteCount(1000000), t_.heap.pages_in_use());
   for (int i = 0; i < 60; ++i) EXPECT_EQ(SweepOne(), kNoPages);
   sweeper_.PayForSpan(t_.processor, ByteCount(600000));
-  EXPECT_EQ(sweeper_.stats().spans_swept, 60u);
+  EXPECT_EQ(t_.heap.ReadStats().spans_swept, 60u);
   sweeper_.PayForSpan(t_.processor, ByteCount(20000));
-  EXPECT_EQ(sweeper_.stats().spans_swept, 62u);
+  EXPECT_EQ(t_.heap.ReadStats().spans_swept, 62u);
   SweepAll();
 }
 
@@ -133,7 +133,7 @@ TEST_F(SweeperTest, AFullSpanOfChargesSweepsEverythingUnlessItIsCached) {
   sweeper_.StartPhase();
   sweeper_.SetPace(ByteCount(1 << 20), t_.heap.pages_in_use());
   sweeper_.PayForSpan(t_.processor, ByteCount(1 << 20));
-  EXPECT_EQ(sweeper_.stats().spans_swept, 10u);
+  EXPECT_EQ(t_.heap.ReadStats().spans_swept, 10u);
   EXPECT_TRUE(sweeper_.Done());
   sweeper_.PayForSpan(t_.processor, ByteCount(1 << 20));  // off by now
   t_.Uncache(cached);
@@ -195,7 +195,7 @@ TEST_F(SweeperTest, NoPaceNoDebt) {
   Listed(1, 1);
   sweeper_.StartPhase();
   sweeper_.PayForSpan(t_.processor, ByteCount(1 << 30));
-  EXPECT_EQ(sweeper_.stats().spans_swept, 0u);
+  EXPECT_EQ(t_.heap.ReadStats().spans_swept, 0u);
   SweepAll();
 }
 

@@ -117,7 +117,7 @@ TEST_F(SweeperTest, SweepsEachListedSpanOnce) {
     EXPECT_EQ(span->sweep_gen(), sg());
     EXPECT_EQ(span->allocated(), 1u);
   }
-  EXPECT_EQ(sweeper_.stats().spans_swept, 4u);
+  EXPECT_EQ(t_.heap.ReadStats().spans_swept, 4u);
 }
 
 TEST_F(SweeperTest, ReachesEveryClassOfEveryKindFullAndPartial) {
@@ -131,7 +131,7 @@ TEST_F(SweeperTest, ReachesEveryClassOfEveryKindFullAndPartial) {
   sweeper_.StartPhase();
   SweepAll();
   for (const MSpan* span : spans) EXPECT_EQ(span->sweep_gen(), sg());
-  EXPECT_EQ(sweeper_.stats().spans_swept, spans.size());
+  EXPECT_EQ(t_.heap.ReadStats().spans_swept, spans.size());
 }
 
 TEST_F(SweeperTest, ManyPhasesReuseWhatDies) {
@@ -181,7 +181,7 @@ TEST_F(SweeperTest, SkipsListedSpansThatWereSweptOrCachedOrReused) {
   SweepAll();
   EXPECT_EQ(cached->sweep_gen(), sg() + 3);
   EXPECT_EQ(reused->sweep_gen(), sg());
-  EXPECT_EQ(sweeper_.stats().spans_swept, 3u);
+  EXPECT_EQ(t_.heap.ReadStats().spans_swept, 3u);
   cached->set_sweep_gen(sg());
 }
 
@@ -194,7 +194,7 @@ TEST_F(SweeperTest, EnsureSweptSweepsAndLists) {
   EXPECT_EQ(span->sweep_gen(), sg());
   EXPECT_EQ(span->allocated(), 1u);
   sweeper_.EnsureSwept(t_.processor, *span);
-  EXPECT_EQ(sweeper_.stats().spans_swept, 1u);
+  EXPECT_EQ(t_.heap.ReadStats().spans_swept, 1u);
   SweepAll();
 }
 
@@ -248,7 +248,7 @@ TEST_F(SweeperTest, ManySweepersSweepEachSpanOnce) {
       MSpan* span = Listed(kSlots, i % 2 == 0 ? 1 : 0);
       if (i % 2 == 0) live.push_back(span);
     }
-    const uint64_t swept_before = sweeper_.stats().spans_swept;
+    const uint64_t swept_before = t_.heap.ReadStats().spans_swept;
     const uint64_t due = t_.heap.pages_in_use().value();
     sweeper_.StartPhase();
     sweeper_.SetPace(ByteCount(1 << 20), t_.heap.pages_in_use());
@@ -274,7 +274,7 @@ TEST_F(SweeperTest, ManySweepersSweepEachSpanOnce) {
     }
     for (std::thread& thread : threads) thread.join();
     EXPECT_TRUE(sweeper_.Done());
-    EXPECT_EQ(sweeper_.stats().spans_swept - swept_before, due);
+    EXPECT_EQ(t_.heap.ReadStats().spans_swept - swept_before, due);
     t_.heap.ClearPageMarks();
     sweeper_.CheckInvariants();
   }
