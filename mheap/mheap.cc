@@ -210,8 +210,8 @@ MetadataSizes MHeap::ReadMetadataSizes() const {
     MutexLock lock(special_lock_);
     sizes.specials_in_use = weak_specials_.in_use() + call_specials_.in_use();
     sizes.weak_slots_in_use = weak_slots_.in_use();
-    sizes.specials = weak_specials_.bytes() + call_specials_.bytes() +
-                     weak_slots_.bytes();
+    sizes.specials =
+        weak_specials_.bytes() + call_specials_.bytes() + weak_slots_.bytes();
   }
   sizes.mark_bits = mark_bit_arenas_.bytes();
   sizes.span_sets = span_set_blocks_.bytes();

@@ -103,8 +103,8 @@ class Sweeper final : public mheap::SpanSweeper {
     Atomic<uint32_t> active{kDrained};
     // How far the shard's unswept sets are known to be empty.
     Atomic<uint32_t> place;
-    Atomic<uint64_t> charged;     // bytes since SetPace, or more than enough
-    Atomic<uint64_t> pace_basis;  // pages_swept at SetPace
+    Atomic<uint64_t> charged;      // bytes since SetPace, or more than enough
+    Atomic<uint64_t> pace_basis;   // pages_swept at SetPace
     Atomic<uint64_t> pages_swept;  // in all phases
   };
 
