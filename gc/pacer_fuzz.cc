@@ -64,6 +64,7 @@ std::string List(Args... args) {
   ((text += (text.empty() ? "" : ", ") + Text(args)), ...);
   return text;
 }
+
 #define CHECK_MODEL(condition) TRICOLOR_CHECK(condition, "%s", #condition)
 
 class Harness {

@@ -66,7 +66,6 @@ class BasicSpanSetBlockPool {
   BasicSpanSetBlockPool(const BasicSpanSetBlockPool&) = delete;
   BasicSpanSetBlockPool& operator=(const BasicSpanSetBlockPool&) = delete;
 
-  PersistentAlloc& memory() { return memory_; }
   // Obtained from memory so far, free ones included.
   uint64_t blocks() const { return blocks_.LoadRelaxed(); }
 
