@@ -187,20 +187,27 @@ class Actor {
   void SwapWithFiber(Place& place) {
     passed_ = &place;
     if (fiber_ == nullptr) {
-      fiber_ = std::make_unique<runtime::Fiber>(shared_.heap,
-                                                [this](runtime::Fiber& self) {
-                                                  while (!fiber_ends_) {
-                                                    Place held = *passed_;
-                                                    *passed_ = nullptr;
-                                                    self.Yield();
-                                                    if (Item* item = held)
-                                                      CheckItem(item);
-                                                    *passed_ = held;
-                                                    held = nullptr;
-                                                  }
-                                                });
+      fiber_ = std::make_unique<runtime::Fiber>(
+          shared_.heap, [this](runtime::Fiber& self) {
+            while (!fiber_ends_) {
+              Place held = Passed(nullptr);
+              self.Yield();
+              if (Item* item = held) CheckItem(item);
+              Passed(held);
+              held = nullptr;
+            }
+          });
     }
     fiber_->Resume(mutator_);
+  }
+
+  // On the fiber: takes what is passed from the thread's own stack, which is
+  // suspended, and leaves `item` there.
+  Item* Passed(Item* item) {
+    Item* before = *passed_;
+    WriteBarrier(before, item);
+    *passed_ = item;
+    return before;
   }
 
   // Where stacks are roots, only a signal stops it.
