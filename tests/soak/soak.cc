@@ -306,7 +306,11 @@ void Soak::Run() {
   ReportResident();
   plain_.Drop();
   checked_.Drop();
+  // What ThreadSanitizer notes of memory, several times its size, stays for all
+  // that was ever touched.
+#ifndef ABSL_HAVE_THREAD_SANITIZER
   findings_.Check(!resident_.Creeps(), "the resident memory creeps");
+#endif
 }
 
 }  // namespace
