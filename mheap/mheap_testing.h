@@ -55,6 +55,15 @@ inline void Sweep(MHeap& heap, MSpan& span) {
   span.set_sweep_gen(heap.sweep_gen());
 }
 
+// What the receiver of dead specials does with them in the end.
+inline void FreeSpecials(MHeap& heap, Special* list) {
+  while (list != nullptr) {
+    Special* next = list->next;
+    heap.FreeSpecial(list);
+    list = next;
+  }
+}
+
 // TestRandom for slot indexes and other small numbers.
 class Random : public TestRandom {
  public:

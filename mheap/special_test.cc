@@ -28,13 +28,7 @@ struct SpecialTest : testing::Test {
     span.UnmarkRun({0, span.slots()});
     return t.heap.TakeDeadSpecials(span);
   }
-  void FreeAll(Special* list) {
-    while (list != nullptr) {
-      Special* next = list->next;
-      t.heap.FreeSpecial(list);
-      list = next;
-    }
-  }
+  void FreeAll(Special* list) { FreeSpecials(t.heap, list); }
   bool HasBit() {
     const uint64_t page = PagesIn(span.base() - t.heap.base()).value();
     return (t.heap.page_specials_word(page / 64).LoadRelaxed() >> (page % 64)) &
